@@ -1,0 +1,3 @@
+module github.com/netdata/plugin-ipc/go
+
+go 1.24
