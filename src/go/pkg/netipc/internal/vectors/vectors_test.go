@@ -1,0 +1,47 @@
+package vectors
+
+import "testing"
+
+// Where each target is tested. The last group belongs to carriers this module does
+// not have yet, or describes internals it does not share.
+var testedBy = map[string]string{
+	"header":                    "protocol",
+	"chunk":                     "protocol",
+	"hello":                     "protocol",
+	"hello_ack":                 "protocol",
+	"batch":                     "protocol",
+	"increment":                 "protocol",
+	"string_reverse":            "protocol",
+	"cgroups_snapshot_request":  "protocol",
+	"cgroups_snapshot_response": "protocol",
+	"cgroups_lookup_request":    "protocol",
+	"cgroups_lookup_response":   "protocol",
+	"apps_lookup_request":       "protocol",
+	"apps_lookup_response":      "protocol",
+	"cgroups_lookup_dispatch":   "protocol",
+	"apps_lookup_dispatch":      "protocol",
+	"snapshot_build":            "protocol",
+	"batch_build":               "protocol",
+	"server_handshake":          "internal/session",
+	"client_handshake":          "internal/session",
+	"receive":                   "internal/session",
+	"send":                      "internal/session",
+	"next_pow2":                 "internal/session",
+	"increment_service":         "internal/service",
+	"service_name":              "transport/posix",
+	"posix_paths":               "transport/posix",
+	"posix_region":              "transport/posix",
+	"posix_region_attach":       "transport/posix",
+	"windows_names":             "not applicable: names of Windows objects",
+	"windows_region":            "not applicable: the Windows region",
+	"fnv1a64":                   "not applicable: part of the names of Windows objects",
+	"djb2":                      "not applicable: the cache indexes with a Go map",
+}
+
+func TestKnowsWhoTestsEveryTarget(t *testing.T) {
+	for _, v := range All(t) {
+		if testedBy[v.Target] == "" {
+			t.Errorf("%s: nobody tests target %s", v.ID, v.Target)
+		}
+	}
+}
