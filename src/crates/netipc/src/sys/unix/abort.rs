@@ -1,0 +1,112 @@
+//! Calling a wait off from another thread.
+
+use std::{
+    fmt,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
+};
+
+use super::{poll, signal::Signal};
+
+/// Calls off whatever waits on it, from any thread.
+///
+/// Clones are handles of the same abort. It is sticky: once set, every wait on it ends at once,
+/// those that begin later too, until it is cleared.
+///
+/// ```
+/// let abort = netipc::Abort::new();
+/// let handle = abort.clone();
+/// std::thread::spawn(move || handle.set()).join().unwrap();
+/// assert!(abort.is_set());
+/// abort.clear();
+/// assert!(!abort.is_set());
+/// ```
+#[derive(Clone, Default)]
+pub struct Abort(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    set: AtomicBool,
+    /// Made when somebody first waits, so that an abort nobody waits on costs no descriptor.
+    signal: OnceLock<Signal>,
+    /// Held while `set` and `signal` change, so that they always agree.
+    changing: Mutex<()>,
+    /// A descriptor of somebody else's that sets this abort by becoming readable.
+    watched: Option<OwnedFd>,
+}
+
+impl Abort {
+    /// An abort that is not set. Takes no resources of the system until it is waited on.
+    pub fn new() -> Self {
+        Abort::default()
+    }
+
+    /// An abort that is also set while `fd` is readable, hung up or broken. Nothing is ever read
+    /// from `fd`, so [`clear`](Self::clear) does not change what it says.
+    pub fn watching(fd: OwnedFd) -> Self {
+        Abort(Arc::new(Shared { watched: Some(fd), ..Shared::default() }))
+    }
+
+    /// Ends every wait on this abort, now and from now on.
+    pub fn set(&self) {
+        let _changing = self.lock();
+        // Pairs with the Acquire in `is_set`.
+        self.0.set.store(true, Release);
+        if let Some(signal) = self.0.signal.get() {
+            signal.raise();
+        }
+    }
+
+    /// Takes it back: waits that begin from now on last again.
+    pub fn clear(&self) {
+        let _changing = self.lock();
+        self.0.set.store(false, Release);
+        if let Some(signal) = self.0.signal.get() {
+            signal.lower();
+        }
+    }
+
+    /// Whether waits on it end at once.
+    pub fn is_set(&self) -> bool {
+        // Pairs with the Release in `set`: who sees it set sees what was done before.
+        self.0.set.load(Acquire)
+            || self.0.watched.as_ref().is_some_and(|fd| poll::is_readable(fd.as_fd()))
+    }
+
+    /// A descriptor that is readable while the abort is set by [`set`](Self::set). `None` if the
+    /// system has no descriptor left for it: then `is_set` must be asked now and again.
+    pub(super) fn signal(&self) -> Option<BorrowedFd<'_>> {
+        if self.0.signal.get().is_none() {
+            let _changing = self.lock();
+            if self.0.signal.get().is_none() {
+                let signal = Signal::new().ok()?;
+                if self.0.set.load(Acquire) {
+                    signal.raise();
+                }
+                self.0.signal.set(signal).expect("only set here, under the lock");
+            }
+        }
+        self.0.signal.get().map(AsFd::as_fd)
+    }
+
+    /// The descriptor it watches, if any.
+    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.0.watched.as_ref().map(AsFd::as_fd)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Abort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Abort").field("set", &self.is_set()).finish()
+    }
+}

@@ -1,0 +1,124 @@
+//! Waiting for many descriptors with few threads: epoll.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
+
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
+    io::Errno,
+};
+
+use super::signal::Signal;
+
+/// What a descriptor is watched for. Hang-ups are always reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// It can be read from, or accepted from.
+    Readable,
+    /// It can be written to.
+    Writable,
+    /// The peer hung up; data alone is no news.
+    Hangup,
+}
+
+/// Why a wait of a [`Poller`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Something happened to the descriptor of that token.
+    Ready {
+        /// As given with the descriptor.
+        token: u64,
+        /// The peer hung up, or the descriptor is broken. There may be data to read nevertheless.
+        hangup: bool,
+    },
+    /// [`Poller::wake`] was called.
+    Woken,
+    /// The deadline passed.
+    TimedOut,
+}
+
+/// Watches descriptors, each for one event at a time: after it was reported a descriptor is silent
+/// until it is armed again. So one thread at a time has it, however many wait.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    wake: Signal,
+}
+
+/// The token of the poller's own signal.
+const WAKE: u64 = u64::MAX;
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poller = Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, wake: Signal::new()? };
+        // Level-triggered and never lowered: every thread that waits, now or later, sees it.
+        epoll::add(&poller.epoll, &poller.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        Ok(poller)
+    }
+
+    /// Watches `fd` for one event. It must be removed before it is closed.
+    ///
+    /// `token` is any number but `u64::MAX`.
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        debug_assert_ne!(token, WAKE);
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), flags(interest))?)
+    }
+
+    /// Watches `fd`, which was added before, for one event more.
+    pub(crate) fn rearm(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        debug_assert_ne!(token, WAKE);
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), flags(interest))?)
+    }
+
+    /// Watches `fd` no longer. Another thread may be about to report an event of it.
+    pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
+    /// Blocks until one event, the deadline or [`wake`](Self::wake). Any number of threads may wait
+    /// at once; each event goes to one of them.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<Readiness> {
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
+            match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {
+                Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(Readiness::TimedOut),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(readiness(events[0])),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Ends every wait, now and from now on.
+    pub(crate) fn wake(&self) {
+        self.wake.raise();
+    }
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    let awaited = match interest {
+        Interest::Readable => EventFlags::IN | EventFlags::RDHUP,
+        Interest::Writable => EventFlags::OUT | EventFlags::RDHUP,
+        Interest::Hangup => EventFlags::RDHUP,
+    };
+    awaited | EventFlags::ONESHOT
+}
+
+fn readiness(event: Event) -> Readiness {
+    match event.data.u64() {
+        WAKE => Readiness::Woken,
+        token => {
+            let gone = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+            let flags = event.flags;
+            Readiness::Ready { token, hangup: flags.intersects(gone) }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A flag that threads can wait for together with sockets: an eventfd.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// A descriptor that is readable while the signal is raised, for as many threads as look.
+#[derive(Debug)]
+pub(crate) struct Signal(OwnedFd);
+
+impl Signal {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Signal(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Raises it; it stays raised until lowered.
+    pub(crate) fn raise(&self) {
+        // Fails only when the counter is full, and then the descriptor is readable.
+        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.0, &1u64.to_ne_bytes()));
+    }
+
+    /// Lowers it, whether it was raised or not.
+    pub(crate) fn lower(&self) {
+        // Reading takes the whole counter; it would block if that is zero, and then it is lowered.
+        let mut counter = [0; 8];
+        let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut counter));
+    }
+}
+
+impl AsFd for Signal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

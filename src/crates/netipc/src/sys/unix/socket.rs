@@ -1,0 +1,288 @@
+//! SEQPACKET sockets: one end of a session, and the one that listens for sessions.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::{
+    event::PollFlags,
+    fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl},
+    io::{Errno, retry_on_intr},
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags,
+        Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+    },
+};
+
+use super::{PeerCredentials, poll};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    wait::Wait,
+};
+
+/// The largest packet if the system does not tell.
+const USUAL_PACKET: u32 = 65536;
+
+/// What the kernel keeps of the send buffer for itself.
+const PACKET_OVERHEAD: usize = 32;
+
+/// Between two attempts to connect to a server whose backlog is full.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// One end of a connection that carries packets. No call on it ever blocks but the two that say so.
+///
+/// Each call tells the kernel not to block. The descriptor's own mode is left as it is, because
+/// users of the C interface may read and write it directly and expect it to block.
+#[derive(Debug)]
+pub(crate) struct Socket(OwnedFd);
+
+/// What `Socket::receive` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    /// How many bytes were stored; 0 if the peer hung up.
+    pub(crate) len: usize,
+    /// The packet was longer than there was room, and the rest of it is lost.
+    pub(crate) truncated: bool,
+}
+
+impl Socket {
+    /// Connects to who listens at `path`. While the backlog is full it tries again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if nobody listens there, [`ErrorKind::Incompatible`] if what listens
+    /// there is no packet socket, [`ErrorKind::PermissionDenied`], [`ErrorKind::Exhausted`],
+    /// [`ErrorKind::Busy`] if the backlog stays full until the deadline, [`ErrorKind::Aborted`].
+    pub(crate) fn connect(path: &Path, wait: Wait<'_>) -> Result<Self> {
+        let context = || format!("connect to {}", path.display());
+        let address = SocketAddrUnix::new(path).map_err(|errno| Error::system(context(), errno))?;
+        let fd = packet_socket(SocketFlags::NONBLOCK)
+            .map_err(|errno| Error::system(context(), errno))?;
+        let mut rest = SHORTEST_PAUSE;
+        loop {
+            match rustix::net::connect(&fd, &address) {
+                Ok(()) | Err(Errno::ISCONN) => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    poll::pause(rest, wait).map_err(|error| match error.kind() {
+                        ErrorKind::TimedOut => Error::new(ErrorKind::Busy, context()),
+                        _ => error,
+                    })?;
+                    rest = (rest * 2).min(LONGEST_PAUSE);
+                }
+                Err(Errno::CONNREFUSED) => {
+                    let refused = Error::system(context(), Errno::CONNREFUSED);
+                    return Err(refused.with_kind(ErrorKind::NotFound));
+                }
+                Err(Errno::PROTOTYPE) => {
+                    let context = format!("{}: a foreign program listens there", context());
+                    let foreign = Error::system(context, Errno::PROTOTYPE);
+                    return Err(foreign.with_kind(ErrorKind::Incompatible));
+                }
+                Err(errno) => return Err(Error::system(context(), errno)),
+            }
+        }
+        set_blocking(&fd).map_err(|errno| Error::system(context(), errno))?;
+        Ok(Socket(fd))
+    }
+
+    /// Sends `head` and `body` as one packet. `false` if there is no room for it now.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; a packet above [`max_packet`](Self::max_packet) is `EMSGSIZE`.
+    pub(crate) fn send(&self, head: &[u8], body: &[u8]) -> io::Result<bool> {
+        let parts = [IoSlice::new(head), IoSlice::new(body)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = retry_on_intr(|| {
+            rustix::net::sendmsg(&self.0, &parts, &mut SendAncillaryBuffer::default(), flags)
+        });
+        match sent {
+            Ok(sent) if sent == head.len() + body.len() => Ok(true),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "packet sent in part")),
+            Err(Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Receives one packet, its first bytes into `head` and the others into `body`. `None` if there
+    /// is none now.
+    ///
+    /// An empty packet looks like a hang-up: the system does not tell them apart.
+    pub(crate) fn receive(
+        &self,
+        head: &mut [u8; 32],
+        body: &mut [u8],
+    ) -> io::Result<Option<Packet>> {
+        let mut parts = [IoSliceMut::new(head), IoSliceMut::new(body)];
+        // Without room for them, descriptors that a peer sends along are closed by the kernel.
+        let received = retry_on_intr(|| {
+            let mut none = RecvAncillaryBuffer::default();
+            rustix::net::recvmsg(&self.0, &mut parts, &mut none, RecvFlags::DONTWAIT)
+        });
+        match received {
+            Ok(received) => Ok(Some(Packet {
+                len: received.bytes,
+                truncated: received.flags.contains(ReturnFlags::TRUNC),
+            })),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Blocks until there is a packet to receive, or until receiving would say why there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`]; [`ErrorKind::Aborted`], which wins over a packet.
+    pub(crate) fn wait_readable(&self, wait: Wait<'_>) -> Result<()> {
+        poll::wait_for(self.as_fd(), PollFlags::IN, wait)
+    }
+
+    /// Blocks until there is room to send, or until sending would say why not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`]; [`ErrorKind::Aborted`], which wins.
+    pub(crate) fn wait_writable(&self, wait: Wait<'_>) -> Result<()> {
+        poll::wait_for(self.as_fd(), PollFlags::OUT, wait)
+    }
+
+    /// Whether the peer hung up, in which case nothing new can come. Packets it sent before may
+    /// still wait to be received.
+    pub(crate) fn peer_gone(&self) -> bool {
+        !poll::events_now(self.as_fd(), PollFlags::RDHUP).is_empty()
+    }
+
+    /// Hangs up without closing: the peer notices, and so does who waits on this socket.
+    pub(crate) fn shutdown(&self) {
+        // Fails only if the peer was faster.
+        let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
+    }
+
+    /// Who the peer was when the connection was made.
+    pub(crate) fn peer(&self) -> io::Result<PeerCredentials> {
+        PeerCredentials::of(self.as_fd())
+    }
+
+    /// The longest packet that can be sent, in bytes.
+    pub(crate) fn max_packet(&self) -> u32 {
+        sockopt::socket_send_buffer_size(&self.0)
+            .ok()
+            .and_then(|size| u32::try_from(size.checked_sub(PACKET_OVERHEAD)?).ok())
+            .filter(|&size| size > 0)
+            .unwrap_or(USUAL_PACKET)
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    /// Takes over the descriptor of a connected SEQPACKET socket.
+    fn from(fd: OwnedFd) -> Self {
+        Socket(fd)
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A socket with a name in the file system, at which peers connect.
+#[derive(Debug)]
+pub(crate) struct ListenSocket(OwnedFd);
+
+impl ListenSocket {
+    /// Binds a new socket to `path`. The file has no more permissions than `mode` from the first
+    /// instant, and no peer can connect before [`listen`](Self::listen).
+    ///
+    /// The process's umask is neither used nor changed, but it may have taken bits away.
+    pub(crate) fn bind(path: &Path, mode: Mode) -> io::Result<Self> {
+        let address = SocketAddrUnix::new(path)?;
+        let fd = packet_socket(SocketFlags::NONBLOCK)?;
+        // The file that `bind` makes takes over the mode of the socket.
+        fchmod(&fd, mode)?;
+        rustix::net::bind(&fd, &address)?;
+        Ok(ListenSocket(fd))
+    }
+
+    /// Lets peers connect; `backlog` of them may wait to be accepted.
+    pub(crate) fn listen(&self, backlog: i32) -> io::Result<()> {
+        Ok(rustix::net::listen(&self.0, backlog)?)
+    }
+
+    /// Takes the next connection. `None` if nobody waits.
+    pub(crate) fn accept(&self) -> io::Result<Option<Socket>> {
+        loop {
+            match rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC) {
+                Ok(fd) => return Ok(Some(Socket(fd))),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Blocks until somebody waits to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`].
+    pub(crate) fn wait_readable(&self, wait: Wait<'_>) -> Result<()> {
+        poll::wait_for(self.as_fd(), PollFlags::IN, wait)
+    }
+}
+
+impl AsFd for ListenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a name in the file system turned out to be, from a connection tried and dropped.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// A server listens there, even if it takes no connection now.
+    Alive,
+    /// Nobody listens there.
+    Dead,
+    /// Somebody listens there with another type of socket.
+    Foreign,
+    /// It cannot be told.
+    Unknown(io::Error),
+}
+
+/// Finds out whether somebody listens at `path`, without blocking. Links are followed.
+pub(crate) fn probe(path: &Path) -> Probe {
+    let tried = SocketAddrUnix::new(path).and_then(|address| {
+        let fd = packet_socket(SocketFlags::NONBLOCK)?;
+        retry_on_intr(|| rustix::net::connect(&fd, &address))
+    });
+    match tried {
+        Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS | Errno::ISCONN) => Probe::Alive,
+        Err(Errno::CONNREFUSED | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Probe::Dead,
+        Err(Errno::PROTOTYPE) => Probe::Foreign,
+        Err(errno) => Probe::Unknown(errno.into()),
+    }
+}
+
+/// A new socket that children do not inherit.
+fn packet_socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+fn set_blocking(fd: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = fcntl_getfl(fd)?;
+    fcntl_setfl(fd, flags - OFlags::NONBLOCK)
+}
