@@ -1,0 +1,406 @@
+//! Kinds that answer a list of keys with one item per key, in order (PROTOCOL.md, section 17).
+//!
+//! A list longer than a message is asked in parts; see [`Stitch`](crate::Stitch).
+
+use core::{fmt, marker::PhantomData, ops::RangeInclusive};
+
+use crate::{
+    item::{Pen, Reader},
+    items::{Items, ItemsWriter, Rule},
+    layout::{Malformed, Scalar, Span, Unwritable, align8, narrow},
+    service::Service,
+};
+
+/// Why a key has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// The message was full: ask again for this key and those behind it.
+    PayloadExceeded,
+    /// The value fits in no message: do not ask again.
+    Oversized,
+}
+
+/// A kind that maps keys to values. Whoever implements it gets [`Service`].
+pub trait Lookup: Sized + 'static {
+    /// The method code in every envelope of this kind.
+    const METHOD: u16;
+    /// The name under which such a service is usually found.
+    const NAME: &'static str;
+    /// How long a key may be on the wire.
+    const KEY: RangeInclusive<usize>;
+    /// How long an item is at least on the wire.
+    const ITEM: usize;
+
+    /// What is looked up.
+    type Key<'a>: Copy + fmt::Debug + for<'b> PartialEq<Self::Key<'b>>;
+    /// What is found.
+    type Value<'a>: fmt::Debug;
+
+    /// Writes a key.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or the key has no form on the wire.
+    fn write_key(key: Self::Key<'_>, pen: &mut Pen<'_>) -> Result<(), Unwritable>;
+
+    /// Reads and checks a key.
+    ///
+    /// # Errors
+    ///
+    /// Which rule the bytes break.
+    fn read_key<'a>(reader: Reader<'a>) -> Result<Self::Key<'a>, Malformed>;
+
+    /// Writes an item: a key and its value, or why it has none.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or the value has no form on the wire.
+    fn write(
+        key: Self::Key<'_>,
+        value: Result<&Self::Value<'_>, Shortfall>,
+        pen: &mut Pen<'_>,
+    ) -> Result<(), Unwritable>;
+
+    /// Reads and checks an item.
+    ///
+    /// # Errors
+    ///
+    /// Which rule the bytes break.
+    fn read<'a>(reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed>;
+}
+
+/// A key and what is known of it.
+pub struct Item<'a, L: Lookup> {
+    /// The key, as it was asked.
+    pub key: L::Key<'a>,
+    /// Its value, or why there is none.
+    pub value: Result<L::Value<'a>, Shortfall>,
+}
+
+impl<L: Lookup> fmt::Debug for Item<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item").field("key", &self.key).field("value", &self.value).finish()
+    }
+}
+
+layout! {
+    /// The head of a lookup request.
+    pub struct LookupRequestHeader: 16 {
+        /// How many keys follow.
+        4  item_count: u32,
+    } fixed {
+        0  layout_version: u16 = 1;
+        2  flags:          u16 = 0;
+        8  reserved:       u64 = 0;
+    }
+}
+
+layout! {
+    /// The head of a lookup reply.
+    pub struct LookupReplyHeader: 16 {
+        /// How many items follow; as many as there were keys.
+        4  item_count: u32,
+        /// Which state of the provider the values come from.
+        8  generation: u64,
+    } fixed {
+        0  layout_version: u16 = 1;
+        2  flags:          u16 = 0;
+    }
+}
+
+/// The keys of a request, as a handler sees them.
+pub struct Keys<'a, L> {
+    items: Items<'a>,
+    kind: PhantomData<fn() -> L>,
+}
+
+impl<L> Clone for Keys<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Keys<'_, L> {}
+
+impl<L: Lookup> fmt::Debug for Keys<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a, L: Lookup> Keys<'a, L> {
+    /// How many there are.
+    pub fn len(&self) -> u32 {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// One key.
+    pub fn get(&self, index: u32) -> Option<L::Key<'a>> {
+        self.items.get(index).map(key_again::<L>)
+    }
+
+    /// Each key, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = L::Key<'a>> + Clone + use<'a, L> {
+        self.items.iter().map(key_again::<L>)
+    }
+}
+
+fn key_again<L: Lookup>(bytes: &[u8]) -> L::Key<'_> {
+    L::read_key(Reader::again(bytes)).expect("checked when the request was read")
+}
+
+/// A reply, as a handler fills it: one value for every key, in order.
+pub struct Replies<'a, L> {
+    /// Which state of the provider the values come from. A later one is greater.
+    pub generation: u64,
+    keys: Keys<'a, L>,
+    items: ItemsWriter<'a>,
+    /// What the keys not yet answered take at least: an item without a value each.
+    bare: usize,
+    full: bool,
+    error: Option<Unwritable>,
+}
+
+impl<L: Lookup> fmt::Debug for Replies<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Replies { generation, keys, .. } = self;
+        f.debug_struct("Replies")
+            .field("generation", generation)
+            .field("answered", &self.items.count())
+            .field("keys", &keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, L: Lookup> Replies<'a, L> {
+    /// The keys to answer.
+    pub fn keys(&self) -> Keys<'a, L> {
+        self.keys
+    }
+
+    /// How many keys are answered.
+    pub fn len(&self) -> u32 {
+        self.items.count()
+    }
+
+    /// Whether no key is answered yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Answers the next key.
+    ///
+    /// A value that does not fit is left out together with those behind it, and the caller asks for
+    /// them again: for the handler that is a success.
+    ///
+    /// # Errors
+    ///
+    /// The value has no form on the wire, there is no key left, or there is no room at all. Unless
+    /// the handler pushes a better value, the request fails with this.
+    pub fn push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
+        let pushed = self.try_push(value);
+        self.error = pushed.err();
+        pushed
+    }
+
+    /// What went wrong with the last value, if anything did.
+    pub fn error(&self) -> Option<Unwritable> {
+        self.error
+    }
+
+    fn try_push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
+        let index = self.items.count();
+        let key = self.keys.get(index).ok_or(Unwritable::Full)?;
+        let bare = bare_len::<L>(key);
+        let last = index + 1 == self.keys.len();
+        let behind = self.bare - if last { bare } else { align8(bare) };
+        let mut why = Shortfall::PayloadExceeded;
+        if !self.full {
+            let wrote = self.items.push(|out| {
+                let length = write::<L>(key, Ok(value), out)?;
+                // An item as short as one without a value takes no room from those behind it.
+                let fits = length <= bare || align8(length).saturating_add(behind) <= out.len();
+                if fits { Ok(length) } else { Err(Unwritable::Full) }
+            });
+            if wrote != Err(Unwritable::Full) {
+                wrote?;
+                self.bare = behind;
+                return Ok(());
+            }
+            if index == 0 {
+                // Given up for good only if no message could hold it, be it the only one asked.
+                let alone = self.items.room() + (self.keys.len() as usize - 1) * Span::SIZE;
+                let length = Pen::measure(|pen| L::write(key, Ok(value), pen));
+                if length <= alone {
+                    return Err(Unwritable::Full);
+                }
+                why = Shortfall::Oversized;
+            } else {
+                // Refused here if it has no form at all, not when it is asked for again.
+                self.full = true;
+            }
+        }
+        self.items.push(|out| write::<L>(key, Err(why), out))?;
+        self.bare = behind;
+        Ok(())
+    }
+}
+
+fn write<L: Lookup>(
+    key: L::Key<'_>,
+    value: Result<&L::Value<'_>, Shortfall>,
+    out: &mut [u8],
+) -> Result<usize, Unwritable> {
+    let mut pen = Pen::on(out);
+    L::write(key, value, &mut pen)?;
+    Ok(pen.len())
+}
+
+/// The length of an item for `key` without a value.
+pub(crate) fn bare_len<L: Lookup>(key: L::Key<'_>) -> usize {
+    Pen::measure(|pen| L::write(key, Err(Shortfall::Oversized), pen))
+}
+
+/// The length of `key` in a request.
+pub(crate) fn key_len<L: Lookup>(key: L::Key<'_>) -> usize {
+    Pen::measure(|pen| L::write_key(key, pen))
+}
+
+/// A reply, as a caller reads it.
+pub struct Found<'a, L> {
+    /// Which state of the provider the values come from.
+    pub generation: u64,
+    /// How many items there are: one for every key that was asked.
+    pub item_count: u32,
+    items: Items<'a>,
+    kind: PhantomData<fn() -> L>,
+}
+
+impl<L> Clone for Found<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Found<'_, L> {}
+
+impl<L: Lookup> fmt::Debug for Found<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("generation", &self.generation)
+            .field("item_count", &self.item_count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, L: Lookup> Found<'a, L> {
+    /// Reads a reply whose items were all read before without a complaint.
+    pub(crate) fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let head = LookupReplyHeader::read(bytes)?;
+        let rule = Rule::Packed(L::ITEM..=usize::MAX);
+        let items = Items::read(&bytes[LookupReplyHeader::LEN..], head.item_count, rule)?;
+        let (generation, item_count) = (head.generation, head.item_count);
+        Ok(Found { generation, item_count, items, kind: PhantomData })
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> u32 {
+        self.item_count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.item_count == 0
+    }
+
+    /// One item, by the position of its key among those asked.
+    pub fn get(&self, index: u32) -> Option<Item<'a, L>> {
+        self.items.get(index).map(item_again::<L>)
+    }
+
+    /// Each item, in the order of the keys asked.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Item<'a, L>> + use<'a, L> {
+        self.items.iter().map(item_again::<L>)
+    }
+
+    /// The bytes of each item.
+    pub fn raw(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a, L> {
+        self.items.iter()
+    }
+}
+
+fn item_again<L: Lookup>(bytes: &[u8]) -> Item<'_, L> {
+    L::read(Reader::again(bytes)).expect("checked when the reply was read")
+}
+
+impl<L: Lookup> Service for L {
+    const METHOD: u16 = L::METHOD;
+    const NAME: &'static str = L::NAME;
+
+    type Request<'a> = &'a [L::Key<'a>];
+    type RequestView<'a> = Keys<'a, L>;
+    type ReplyBuilder<'a> = Replies<'a, L>;
+    type ReplyView<'a> = Found<'a, L>;
+
+    fn request_len(keys: Self::Request<'_>) -> usize {
+        let area = keys.iter().fold(0, |end, &key| align8(end).saturating_add(key_len::<L>(key)));
+        area.saturating_add(LookupRequestHeader::LEN + keys.len() * Span::SIZE)
+    }
+
+    fn write_request(keys: Self::Request<'_>, out: &mut [u8]) -> Result<usize, Unwritable> {
+        let item_count = narrow(keys.len())?;
+        let mut items = ItemsWriter::new(out, LookupRequestHeader::LEN, item_count)?;
+        for &key in keys {
+            items.push(|out| {
+                let mut pen = Pen::on(out);
+                L::write_key(key, &mut pen)?;
+                Ok(pen.len())
+            })?;
+        }
+        let (out, len) = items.finish();
+        LookupRequestHeader { item_count }.write(out);
+        Ok(len)
+    }
+
+    fn read_request(bytes: &[u8]) -> Result<Self::RequestView<'_>, Malformed> {
+        let head = LookupRequestHeader::read(bytes)?;
+        let rule = Rule::Packed(L::KEY);
+        let items = Items::read(&bytes[LookupRequestHeader::LEN..], head.item_count, rule)?;
+        items.iter().try_for_each(|key| L::read_key(Reader::new(key)).map(drop))?;
+        Ok(Keys { items, kind: PhantomData })
+    }
+
+    fn build_reply<'a>(
+        asked: &'a Self::RequestView<'_>,
+        out: &'a mut [u8],
+    ) -> Result<Self::ReplyBuilder<'a>, Unwritable> {
+        let items = ItemsWriter::new(out, LookupReplyHeader::LEN, asked.len())?;
+        let bare = asked.iter().fold(0, |end, key| align8(end) + bare_len::<L>(key));
+        let keys = Keys { items: asked.items, kind: PhantomData };
+        Ok(Replies { generation: 0, keys, items, bare, full: false, error: None })
+    }
+
+    fn finish_reply(reply: Self::ReplyBuilder<'_>) -> Result<usize, Unwritable> {
+        if let Some(error) = reply.error {
+            return Err(error);
+        }
+        let item_count = reply.items.count();
+        if item_count != reply.keys.len() {
+            return Err(Unwritable::TooFew);
+        }
+        let (out, len) = reply.items.finish();
+        LookupReplyHeader { item_count, generation: reply.generation }.write(out);
+        Ok(len)
+    }
+
+    fn read_reply(bytes: &[u8]) -> Result<Self::ReplyView<'_>, Malformed> {
+        let found = Found::again(bytes)?;
+        found.items.iter().try_for_each(|item| L::read(Reader::new(item)).map(drop))?;
+        Ok(found)
+    }
+}
