@@ -1,0 +1,6 @@
+//! The atomics of a lane, from one place: its model check (`tests/loom.rs`) puts others here.
+
+pub(super) use std::sync::{
+    Arc,
+    atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering},
+};
