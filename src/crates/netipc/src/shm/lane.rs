@@ -172,7 +172,7 @@ struct Watched<S> {
 
 /// What a wait for a message came back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Received {
+pub(crate) enum Taken {
     /// A message of so many bytes.
     Message(usize),
     /// A [`Bell`] was rung since the last time this was said.
@@ -220,10 +220,10 @@ impl<S: Slot> Reader<S> {
         &mut self,
         limit: usize,
         until: Option<Instant>,
-    ) -> Result<Received, LaneError> {
+    ) -> Result<Taken, LaneError> {
         for _ in 0..self.spins {
             if let Some(length) = self.poll(limit)? {
-                return Ok(Received::Message(length));
+                return Ok(Taken::Message(length));
             }
             hint::spin_loop();
         }
@@ -233,14 +233,14 @@ impl<S: Slot> Reader<S> {
             let signal = self.lane.slot.signal().load(Acquire);
             let rung = self.lane.rung.load(Acquire);
             if let Some(length) = self.poll(limit)? {
-                return Ok(Received::Message(length));
+                return Ok(Taken::Message(length));
             }
             if rung != self.heard {
                 self.heard = rung;
-                return Ok(Received::Rung);
+                return Ok(Taken::Rung);
             }
             if until.is_some_and(|until| until <= Instant::now()) {
-                return Ok(Received::TimedOut);
+                return Ok(Taken::TimedOut);
             }
             self.lane.slot.sleep(&self.lane.rung, Armed { signal, rung }, until);
         }

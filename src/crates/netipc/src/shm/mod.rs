@@ -8,10 +8,10 @@ mod region_error;
 #[cfg(target_os = "linux")]
 use linux as imp;
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 pub(crate) use imp::{Direction, Region, sweep};
-pub(crate) use lane::{LaneError, Received};
+pub(crate) use lane::{LaneError, Taken};
 pub use region_error::{RegionError, RegionFault};
 
 use crate::error::{Error, ErrorKind};
@@ -32,8 +32,32 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The server's end of a region that was created, the client's of one that was attached to.
-    pub(crate) fn new(region: Region) -> Self {
+    /// The server's end, in a [new region](Region::create).
+    ///
+    /// # Errors
+    ///
+    /// As [`Region::create`].
+    pub(crate) fn create(
+        dir: &Path,
+        service: &str,
+        session_id: u64,
+        request_capacity: u32,
+        response_capacity: u32,
+    ) -> Result<Self, RegionError> {
+        Region::create(dir, service, session_id, request_capacity, response_capacity)
+            .map(Shared::new)
+    }
+
+    /// The client's end, in the [server's region](Region::attach).
+    ///
+    /// # Errors
+    ///
+    /// As [`Region::attach`].
+    pub(crate) fn attach(dir: &Path, service: &str, session_id: u64) -> Result<Self, RegionError> {
+        Region::attach(dir, service, session_id).map(Shared::new)
+    }
+
+    fn new(region: Region) -> Self {
         let (incoming, outgoing) = if region.is_own() {
             (Direction::Request, Direction::Response)
         } else {
@@ -53,45 +77,36 @@ impl Shared {
         self.outgoing.publish(head, body)
     }
 
-    /// Waits for a message of at most `limit` bytes until a bell or `until`. Its first bytes are
-    /// stored in `head`; `body` is replaced by the others.
+    /// Looks for the next message and tells its length, which is neither 0 nor above `limit`. To be
+    /// [copied](Self::copy) out before the next call.
     ///
     /// # Errors
     ///
-    /// [`LaneError::TooLarge`], [`LaneError::NoLength`]: the message is lost.
-    pub(crate) fn receive(
-        &mut self,
-        head: &mut [u8; 32],
-        body: &mut Vec<u8>,
-        limit: usize,
-        until: Option<Instant>,
-    ) -> Result<Received, LaneError> {
-        let received = self.incoming.take(limit, until)?;
-        if let Received::Message(length) = received {
-            let in_head = length.min(head.len());
-            self.incoming.copy(0, &mut head[..in_head]);
-            // Not cleared first, so that only what is longer than the last message is zeroed.
-            body.resize(length - in_head, 0);
-            self.incoming.copy(in_head, body);
-        }
-        Ok(received)
+    /// [`LaneError::TooLarge`], [`LaneError::NoLength`]: the message is passed over.
+    pub(crate) fn poll(&mut self, limit: usize) -> Result<Option<usize>, LaneError> {
+        self.incoming.poll(limit)
     }
 
-    /// As [`receive`](Self::receive), into one buffer, which is the limit.
+    /// Waits for the next message until a [`Bell`] or `until`: first looking often, then asleep.
     ///
     /// # Errors
     ///
-    /// As [`receive`](Self::receive).
-    pub(crate) fn receive_into(
+    /// As [`poll`](Self::poll).
+    pub(crate) fn take(
         &mut self,
-        buffer: &mut [u8],
+        limit: usize,
         until: Option<Instant>,
-    ) -> Result<Received, LaneError> {
-        let received = self.incoming.take(buffer.len(), until)?;
-        if let Received::Message(length) = received {
-            self.incoming.copy(0, &mut buffer[..length]);
-        }
-        Ok(received)
+    ) -> Result<Taken, LaneError> {
+        self.incoming.take(limit, until)
+    }
+
+    /// Copies bytes of the message found, from `at` on, until `into` is full.
+    ///
+    /// # Panics
+    ///
+    /// If the area that holds messages ends before.
+    pub(crate) fn copy(&self, at: usize, into: &mut [u8]) {
+        self.incoming.copy(at, into);
     }
 
     /// What ends this end's waits from other threads.
