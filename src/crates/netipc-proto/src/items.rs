@@ -7,7 +7,7 @@
 //!
 //! Offsets count from the end of the directory; every item starts on a multiple of 8.
 
-use core::ops::RangeInclusive;
+use core::ops::{Range, RangeInclusive};
 
 use crate::layout::{Defect, Malformed, Scalar, Span, Unwritable, align8, malformed, narrow};
 
@@ -44,38 +44,52 @@ impl<'a> Items<'a> {
     ///
     /// The directory is longer than the bytes, or an entry breaks `rule`.
     pub fn read(bytes: &'a [u8], count: u32, rule: Rule) -> Result<Self, Malformed> {
-        let fault = |defect, at, why| Err(malformed(defect, "DirectoryEntry", at, why));
-        let size = (count as usize).saturating_mul(Span::SIZE);
-        let Some((directory, area)) = bytes.split_at_checked(size) else {
-            return fault(Defect::Truncated, bytes.len(), "is cut short");
+        let items = Items::unchecked(bytes, count)?;
+        Items::check(items.directory, items.area.len(), &rule)?;
+        Ok(items)
+    }
+
+    /// The bytes of one item of which nothing was checked before, not even its entry.
+    ///
+    /// # Errors
+    ///
+    /// The directory is longer than the bytes, there is no such item, or its entry breaks `rule`.
+    pub fn one(
+        bytes: &'a [u8],
+        count: u32,
+        index: u32,
+        rule: &Rule,
+    ) -> Result<&'a [u8], Malformed> {
+        let items = Items::unchecked(bytes, count)?;
+        let at = index as usize * Span::SIZE;
+        let Some(entry) = items.directory.get(at..at + Span::SIZE) else {
+            return fault(Defect::OutOfBounds, at, "is not there");
         };
+        let before = items.directory[..at].last_chunk::<{ Span::SIZE }>();
+        let end = before.map_or(0, |entry| span(entry).range().end);
+        let range = check_entry(entry, at, items.area.len(), rule, end)?;
+        Ok(&items.area[range])
+    }
+
+    /// Checks the entries of a directory with `area` bytes behind it.
+    ///
+    /// # Errors
+    ///
+    /// An entry breaks `rule`.
+    pub fn check(directory: &[u8], area: usize, rule: &Rule) -> Result<(), Malformed> {
         let mut end = 0;
         for (index, entry) in directory.chunks_exact(Span::SIZE).enumerate() {
-            let at = index * Span::SIZE;
-            let range = span(entry).range();
-            if !range.start.is_multiple_of(8) {
-                return fault(Defect::BadAlignment, at, "is not at a multiple of 8");
-            }
-            let length = range.len();
-            if let Rule::Packed(lengths) = &rule
-                && !lengths.contains(&length)
-            {
-                return fault(Defect::BadLayout, at + 4, "has an impossible length");
-            }
-            if range.end > area.len() {
-                return fault(Defect::OutOfBounds, at, "points outside the message");
-            }
-            match rule {
-                Rule::Free(shortest) if length < shortest => {
-                    return fault(Defect::Truncated, at + 4, "is too short for its item");
-                }
-                Rule::Packed(_) if range.start < end => {
-                    return fault(Defect::BadLayout, at, "overlaps the one before");
-                }
-                _ => end = range.end,
-            }
+            end = check_entry(entry, index * Span::SIZE, area, rule, end)?.end;
         }
-        Ok(Items { directory, area })
+        Ok(())
+    }
+
+    fn unchecked(bytes: &'a [u8], count: u32) -> Result<Self, Malformed> {
+        let size = (count as usize).saturating_mul(Span::SIZE);
+        match bytes.split_at_checked(size) {
+            Some((directory, area)) => Ok(Items { directory, area }),
+            None => fault(Defect::Truncated, bytes.len(), "is cut short"),
+        }
     }
 
     /// How many there are.
@@ -104,6 +118,44 @@ impl<'a> Items<'a> {
         let area = self.area;
         self.directory.chunks_exact(Span::SIZE).map(move |entry| &area[span(entry).range()])
     }
+}
+
+/// Where the item of an entry lies, behind one that ends at `end`.
+#[inline]
+fn check_entry(
+    entry: &[u8],
+    at: usize,
+    area: usize,
+    rule: &Rule,
+    end: usize,
+) -> Result<Range<usize>, Malformed> {
+    let range = span(entry).range();
+    if !range.start.is_multiple_of(8) {
+        return fault(Defect::BadAlignment, at, "is not at a multiple of 8");
+    }
+    let length = range.len();
+    if let Rule::Packed(lengths) = rule
+        && !lengths.contains(&length)
+    {
+        return fault(Defect::BadLayout, at + 4, "has an impossible length");
+    }
+    if range.end > area {
+        return fault(Defect::OutOfBounds, at, "points outside the message");
+    }
+    match rule {
+        Rule::Free(shortest) if length < *shortest => {
+            fault(Defect::Truncated, at + 4, "is too short for its item")
+        }
+        Rule::Packed(_) if range.start < end => {
+            fault(Defect::BadLayout, at, "overlaps the one before")
+        }
+        _ => Ok(range),
+    }
+}
+
+#[cold]
+fn fault<T>(defect: Defect, at: usize, why: &'static str) -> Result<T, Malformed> {
+    Err(malformed(defect, "DirectoryEntry", at, why))
 }
 
 #[inline]
@@ -141,6 +193,26 @@ impl<'a> ItemsWriter<'a> {
         Ok(ItemsWriter { out, head, slots, may_grow: false, count: 0, end })
     }
 
+    /// Goes on with a message begun before: a directory of `slots` entries behind `head` bytes,
+    /// `count` of them taken, and items that end at `end`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwritable::Full`] if no message in `out` can be in that state.
+    pub fn resume(
+        out: &'a mut [u8],
+        head: usize,
+        slots: u32,
+        count: u32,
+        end: usize,
+    ) -> Result<Self, Unwritable> {
+        let writer = ItemsWriter::new(out, head, slots)?;
+        if count > slots || end < writer.end || end > writer.out.len() {
+            return Err(Unwritable::Full);
+        }
+        Ok(ItemsWriter { count, end, ..writer })
+    }
+
     /// Lets the directory take more entries than it was given room for.
     pub fn growing(self) -> Self {
         ItemsWriter { may_grow: true, ..self }
@@ -149,6 +221,11 @@ impl<'a> ItemsWriter<'a> {
     /// How many items there are.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Where the last item ends, or where the first may start.
+    pub fn end(&self) -> usize {
+        self.end
     }
 
     /// How many bytes the items may still take, were there no more of them than there are slots.

@@ -61,7 +61,8 @@ pub use crate::{
     items::{DirectoryEntry, Items, ItemsWriter, Rule},
     layout::{Defect, Field, Layout, Malformed, Scalar, Span, Unwritable},
     lookup::{
-        Found, Item, Keys, Lookup, LookupReplyHeader, LookupRequestHeader, Replies, Shortfall,
+        Found, Item, Keys, Lookup, LookupReplyHeader, LookupRequestHeader, Replies, Room,
+        Shortfall, push_item,
     },
     respond::{Declined, Handler, Response, respond, respond_one},
     service::Service,

@@ -219,36 +219,64 @@ impl<'a, L: Lookup> Replies<'a, L> {
         let bare = bare_len::<L>(key);
         let last = index + 1 == self.keys.len();
         let behind = self.bare - if last { bare } else { align8(bare) };
-        let mut why = Shortfall::PayloadExceeded;
-        if !self.full {
-            let wrote = self.items.push(|out| {
-                let length = write::<L>(key, Ok(value), out)?;
-                // An item as short as one without a value takes no room from those behind it.
-                let fits = length <= bare || align8(length).saturating_add(behind) <= out.len();
-                if fits { Ok(length) } else { Err(Unwritable::Full) }
-            });
-            if wrote != Err(Unwritable::Full) {
-                wrote?;
-                self.bare = behind;
-                return Ok(());
-            }
-            if index == 0 {
-                // Given up for good only if no message could hold it, be it the only one asked.
-                let alone = self.items.room() + (self.keys.len() as usize - 1) * Span::SIZE;
-                let length = Pen::measure(|pen| L::write(key, Ok(value), pen));
-                if length <= alone {
-                    return Err(Unwritable::Full);
-                }
-                why = Shortfall::Oversized;
-            } else {
-                // Refused here if it has no form at all, not when it is asked for again.
-                self.full = true;
-            }
-        }
-        self.items.push(|out| write::<L>(key, Err(why), out))?;
+        let room = Room { keys: self.keys.len(), behind: Some(behind) };
+        push_item::<L>(&mut self.items, key, Ok(value), room, &mut self.full)?;
         self.bare = behind;
         Ok(())
     }
+}
+
+/// What an item of a reply shares its message with.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// How many keys the message answers.
+    pub keys: u32,
+    /// How many bytes the keys behind this one take at least, if they are to be left room.
+    pub behind: Option<usize>,
+}
+
+/// Answers the next key of a reply (PROTOCOL.md, section 20). Once an item had to be left out for
+/// want of room, `full` is set, and so all further ones are left out.
+///
+/// # Errors
+///
+/// [`Unwritable::Full`] if not even an item without a value fits, or if the first item would fit
+/// were it alone; [`Unwritable::Invalid`] for a key or value that has no form on the wire.
+pub fn push_item<L: Lookup>(
+    items: &mut ItemsWriter<'_>,
+    key: L::Key<'_>,
+    value: Result<&L::Value<'_>, Shortfall>,
+    room: Room,
+    full: &mut bool,
+) -> Result<(), Unwritable> {
+    let mut why = Shortfall::PayloadExceeded;
+    if !*full {
+        let bare = bare_len::<L>(key);
+        let wrote = items.push(|out| {
+            let length = write::<L>(key, value, out)?;
+            // An item as short as one without a value takes no room from those behind it.
+            let fits = length <= bare
+                || room
+                    .behind
+                    .is_none_or(|behind| align8(length).saturating_add(behind) <= out.len());
+            if fits { Ok(length) } else { Err(Unwritable::Full) }
+        });
+        if wrote != Err(Unwritable::Full) {
+            return wrote;
+        }
+        if items.count() == 0 {
+            // Given up for good only if no message could hold it, be it the only one asked.
+            let alone = items.room() + (room.keys as usize).saturating_sub(1) * Span::SIZE;
+            if Pen::measure(|pen| L::write(key, value, pen)) <= alone {
+                return Err(Unwritable::Full);
+            }
+            why = Shortfall::Oversized;
+        } else {
+            // Refused here if it has no form at all, not when it is asked for again.
+            *full = true;
+        }
+    }
+    items.push(|out| write::<L>(key, Err(why), out))
 }
 
 fn write<L: Lookup>(

@@ -95,6 +95,23 @@ impl<'a> Cgroup<'a> {
         let SnapshotItem { hash, options, enabled, .. } = head;
         Ok(Cgroup { hash, options, enabled, name, path })
     }
+
+    /// Writes it as an item of a snapshot to the start of `out` and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwritable::Full`] if it does not fit.
+    #[inline]
+    pub fn write(&self, out: &mut [u8]) -> Result<usize, Unwritable> {
+        let mut pen = Pen::on(out);
+        let start = pen.skip(SnapshotItem::LEN)?;
+        let name = pen.echo(self.name.as_bytes())?;
+        let path = pen.echo(self.path.as_bytes())?;
+        let &Cgroup { hash, options, enabled, .. } = self;
+        let head = SnapshotItem { hash, options, enabled, name, path };
+        pen.fill(start, |to| head.write(to));
+        Ok(pen.len())
+    }
 }
 
 /// A snapshot, as a handler fills it.
@@ -148,16 +165,7 @@ impl<'a> Builder<'a> {
     /// a snapshot is whole or none.
     #[inline]
     pub fn push(&mut self, cgroup: &Cgroup<'_>) -> Result<(), Unwritable> {
-        let pushed = self.items.push(|out| {
-            let mut pen = Pen::on(out);
-            let start = pen.skip(SnapshotItem::LEN)?;
-            let name = pen.echo(cgroup.name.as_bytes())?;
-            let path = pen.echo(cgroup.path.as_bytes())?;
-            let &Cgroup { hash, options, enabled, .. } = cgroup;
-            let head = SnapshotItem { hash, options, enabled, name, path };
-            pen.fill(start, |to| head.write(to));
-            Ok(pen.len())
-        });
+        let pushed = self.items.push(|out| cgroup.write(out));
         self.error = self.error.or(pushed.err());
         pushed
     }
