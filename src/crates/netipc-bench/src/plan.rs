@@ -1,0 +1,396 @@
+//! Which cases are measured, and what each is held against.
+
+use std::fmt;
+
+use crate::{
+    args::Options,
+    child::Peer,
+    placement::Placement::{self, Across, Same, Unpinned},
+    task::{
+        Scenario, Task,
+        Transport::{Shared, Socket},
+        Waiting,
+    },
+};
+
+/// One thing to measure: by whom, where, what.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) placement: Placement,
+    pub(crate) task: Task,
+    pub(crate) server: Peer,
+    pub(crate) client: Peer,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.name, self.placement)
+    }
+}
+
+/// Which figure of two cases is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Mean,
+    P50,
+    /// CPU time of both sides for a call.
+    Cpu,
+    /// CPU time of the client for a call.
+    ClientCpu,
+    CallsPerSecond,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Measure::Mean => "mean",
+            Measure::P50 => "p50",
+            Measure::Cpu => "CPU per call",
+            Measure::ClientCpu => "client CPU per call",
+            Measure::CallsPerSecond => "calls/s",
+        })
+    }
+}
+
+/// What a ratio should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    pub(crate) fn is_met_by(self, ratio: f64) -> bool {
+        match self {
+            Goal::AtMost(most) => ratio <= most,
+            Goal::AtLeast(least) => ratio >= least,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::AtMost(most) => write!(f, "≤ {most}"),
+            Goal::AtLeast(least) => write!(f, "≥ {least}"),
+        }
+    }
+}
+
+/// A case held against the sum of some floors.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    /// Index of the case.
+    pub(crate) case: usize,
+    /// Indices of what it is held against.
+    pub(crate) floors: Vec<usize>,
+    pub(crate) measure: Measure,
+    pub(crate) goal: Option<Goal>,
+}
+
+/// All cases in the order of a round, a floor next to what is held against it.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) cases: Vec<Case>,
+    pub(crate) comparisons: Vec<Comparison>,
+}
+
+impl Plan {
+    /// The plan for `options`; `own` is this program as a peer.
+    pub(crate) fn new(options: &Options, own: &Peer) -> Self {
+        let mut planner = Planner { plan: Plan::default(), own };
+        planner.small_calls_on_sockets();
+        planner.small_calls_in_shared_memory();
+        planner.paced_calls();
+        planner.many_calls_at_once();
+        planner.snapshots();
+        planner.lookups();
+        planner.cache();
+        planner.sessions();
+        planner.peers(&options.peers);
+        let mut plan = planner.plan.only(&options.only);
+        for case in &mut plan.cases {
+            case.task.duration = options.duration;
+            case.task.count = options.count;
+        }
+        plan
+    }
+
+    /// Leaves the cases with any of `texts` in their name, and their floors.
+    fn only(self, texts: &[String]) -> Self {
+        let named = |case: &Case| texts.iter().any(|text| case.to_string().contains(text.as_str()));
+        let mut kept: Vec<bool> = self.cases.iter().map(|c| texts.is_empty() || named(c)).collect();
+        let comparisons: Vec<_> = self.comparisons.into_iter().filter(|c| kept[c.case]).collect();
+        comparisons.iter().flat_map(|c| &c.floors).for_each(|&floor| kept[floor] = true);
+        let place = |old: usize| kept[..old].iter().filter(|&&kept| kept).count();
+        Plan {
+            comparisons: comparisons
+                .into_iter()
+                .map(|c| Comparison {
+                    case: place(c.case),
+                    floors: c.floors.iter().map(|&floor| place(floor)).collect(),
+                    ..c
+                })
+                .collect(),
+            cases: self.cases.into_iter().zip(&kept).filter(|(_, k)| **k).map(|(c, _)| c).collect(),
+        }
+    }
+}
+
+struct Planner<'a> {
+    plan: Plan,
+    own: &'a Peer,
+}
+
+impl Planner<'_> {
+    fn small_calls_on_sockets(&mut self) {
+        for placement in [Same, Across, Unpinned] {
+            let echo = self.add("raw socket echo", placement, floor(Scenario::FloorSocket));
+            let call = self.add("increment, socket", placement, increment_on_socket());
+            let goal = (placement == Same).then_some(Goal::AtMost(1.15));
+            self.hold(call, &[echo], Measure::Mean, goal);
+            if placement == Across {
+                let spin = self.add("raw socket echo, spinning", placement, spinning_echo());
+                self.hold(call, &[spin], Measure::Mean, Some(Goal::AtMost(1.5)));
+            }
+        }
+    }
+
+    fn small_calls_in_shared_memory(&mut self) {
+        let copy = Task { items: crate::floors::MESSAGE, ..floor(Scenario::FloorCopy) };
+        self.add("copy of 40 bytes, 4 times", Same, copy);
+        let spin = self.add("line ping-pong, spinning", Across, line(Waiting::Spin));
+        let wake = self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake));
+        let flag = self.add("line ping-pong, waiter flag", Across, line(Waiting::Flag));
+        let call = self.add("increment, shm", Across, increment_in_shared_memory());
+        self.hold(call, &[wake], Measure::Mean, Some(Goal::AtMost(2.0)));
+        self.hold(call, &[spin], Measure::Mean, None);
+        self.hold(call, &[flag], Measure::Mean, None);
+        for placement in [Same, Unpinned] {
+            let sleep = self.add("line ping-pong, sleep and wake", placement, line(Waiting::Block));
+            let flag = self.add("line ping-pong, waiter flag", placement, line(Waiting::Flag));
+            let call = self.add("increment, shm", placement, increment_in_shared_memory());
+            self.hold(call, &[sleep], Measure::Mean, None);
+            self.hold(call, &[flag], Measure::Mean, None);
+        }
+        self.add("line ping-pong, sleep and wake", Across, line(Waiting::Block));
+    }
+
+    fn paced_calls(&mut self) {
+        for (rate, words) in [(1_000, "1k/s"), (10_000, "10k/s")] {
+            let at = |task| Task { rate, ..task };
+            self.add(&format!("pacing alone, {words}"), Same, at(floor(Scenario::FloorPacing)));
+            let pairs = [
+                ("line ping-pong, sleep and wake", line(Waiting::Block), "increment, shm"),
+                ("raw socket echo", floor(Scenario::FloorSocket), "increment, socket"),
+            ];
+            for (floor_name, floor_task, name) in pairs {
+                let call = match name {
+                    "increment, shm" => increment_in_shared_memory(),
+                    _ => increment_on_socket(),
+                };
+                let floor = self.add(&format!("{floor_name}, {words}"), Across, at(floor_task));
+                let call = self.add(&format!("{name}, {words}"), Across, at(call));
+                self.hold(call, &[floor], Measure::P50, Some(Goal::AtMost(1.3)));
+                self.hold(call, &[floor], Measure::Cpu, Some(Goal::AtMost(1.1)));
+            }
+        }
+    }
+
+    fn many_calls_at_once(&mut self) {
+        const DEPTH: usize = 16;
+        for placement in [Same, Across] {
+            let raw = Task { depth: DEPTH, ..floor(Scenario::FloorSocket) };
+            let raw = self.add("raw socket echo, 16 in flight", placement, raw);
+            let pipeline = Task { depth: DEPTH, ..Task::new(Scenario::Pipeline) };
+            let pipeline = self.add("pipeline of 16, socket", placement, pipeline);
+            self.hold(pipeline, &[raw], Measure::Mean, Some(Goal::AtMost(1.3)));
+            let batch = Task { depth: DEPTH, ..Task::new(Scenario::Batch) };
+            let batch = self.add("batch of 16, socket", placement, batch);
+            self.hold(batch, &[raw], Measure::Mean, None);
+        }
+    }
+
+    fn snapshots(&mut self) {
+        for items in [16, 1_000, 16_000] {
+            let floor = Task { items, ..floor(Scenario::FloorSnapshot) };
+            let floor = self.add(&format!("one copy and index, {items} items"), Same, floor);
+            for transport in [Socket, Shared] {
+                let task = Task { items, transport, ..Task::new(Scenario::Snapshot) };
+                let name = format!("cache refresh, {transport}, {items} items");
+                let refresh = self.add(&name, Across, task);
+                self.hold(refresh, &[floor], Measure::ClientCpu, Some(Goal::AtMost(2.0)));
+            }
+        }
+    }
+
+    fn lookups(&mut self) {
+        let round_trips = [
+            (Socket, self.add("raw socket echo, spinning", Across, spinning_echo())),
+            (
+                Shared,
+                self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake)),
+            ),
+        ];
+        let kinds = [
+            ("cgroups", Scenario::FloorCgroups, Scenario::Cgroups),
+            ("apps", Scenario::FloorApps, Scenario::Apps),
+        ];
+        for (kind, floor_scenario, scenario) in kinds {
+            for items in [16, 256, 8_192] {
+                let pass = Task { items, ..floor(floor_scenario) };
+                let pass = self.add(&format!("one pass, {kind}, {items} keys"), Same, pass);
+                for (transport, round_trip) in round_trips {
+                    let task = Task { items, transport, ..Task::new(scenario) };
+                    let name = format!("lookup, {kind}, {transport}, {items} keys");
+                    let lookup = self.add(&name, Across, task);
+                    let goal = Some(Goal::AtMost(2.0));
+                    self.hold(lookup, &[pass, round_trip], Measure::Mean, goal);
+                }
+            }
+        }
+    }
+
+    fn cache(&mut self) {
+        for items in [16, 1_000, 100_000] {
+            let mut one = [None; 2];
+            for (threads, placement) in [(1, Same), (2, Unpinned)] {
+                let sizes = format!("{items} items, threads: {threads}");
+                let probe = Task { items, threads, ..floor(Scenario::FloorProbe) };
+                let probe = self.add(&format!("plain hash lookup, {sizes}"), placement, probe);
+                let cache = Task { items, threads, ..Task::new(Scenario::Cache) };
+                let cache = self.add(&format!("cache lookup, {sizes}"), placement, cache);
+                self.hold(cache, &[probe], Measure::Mean, Some(Goal::AtMost(1.5)));
+                for (case, one) in [probe, cache].into_iter().zip(&mut one) {
+                    match *one {
+                        None => *one = Some(case),
+                        Some(one) => {
+                            // Twice, less what starting and stopping two threads blurs.
+                            let goal = (case == cache).then_some(Goal::AtLeast(1.9));
+                            self.hold(case, &[one], Measure::CallsPerSecond, goal);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn sessions(&mut self) {
+        let one = Task { workers: 4, ..Task::new(Scenario::Sessions) };
+        let many = Task { sessions: 1_000, threads: 4, ..one.clone() };
+        let one = self.add("1 session, 4 workers", Unpinned, one);
+        let many = self.add("1000 sessions, 4 workers", Unpinned, many);
+        self.hold(many, &[one], Measure::CallsPerSecond, Some(Goal::AtLeast(0.5)));
+    }
+
+    /// Every ordered pair of two peers, at least one of them foreign.
+    fn peers(&mut self, foreign: &[Peer]) {
+        if foreign.is_empty() {
+            return;
+        }
+        let floors = [
+            (increment_on_socket(), self.add("raw socket echo, spinning", Across, spinning_echo())),
+            (
+                increment_in_shared_memory(),
+                self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake)),
+            ),
+        ];
+        let all = || [self.own].into_iter().chain(foreign);
+        let pairs: Vec<(Peer, Peer)> = all()
+            .flat_map(|server| all().map(move |client| (server.clone(), client.clone())))
+            .filter(|(server, client)| server != self.own || client != self.own)
+            .collect();
+        for (server, client) in pairs {
+            for (task, floor) in &floors {
+                let (server, client) = (server.clone(), client.clone());
+                let transport = task.transport;
+                let name = format!("increment, {transport}, {} to {}", client.name, server.name);
+                let case = Case { name, placement: Across, task: task.clone(), server, client };
+                self.plan.cases.push(case);
+                self.hold(self.plan.cases.len() - 1, &[*floor], Measure::Mean, None);
+            }
+        }
+    }
+
+    /// Adds a case, or finds it where it is already.
+    fn add(&mut self, name: &str, placement: Placement, task: Task) -> usize {
+        let own = self.own.clone();
+        let case = Case { name: name.into(), placement, task, server: own.clone(), client: own };
+        let known = self.plan.cases.iter().position(|c| c.to_string() == case.to_string());
+        known.unwrap_or_else(|| {
+            self.plan.cases.push(case);
+            self.plan.cases.len() - 1
+        })
+    }
+
+    fn hold(&mut self, case: usize, floors: &[usize], measure: Measure, goal: Option<Goal>) {
+        self.plan.comparisons.push(Comparison { case, floors: floors.into(), measure, goal });
+    }
+}
+
+fn floor(scenario: Scenario) -> Task {
+    Task::new(scenario)
+}
+
+fn spinning_echo() -> Task {
+    Task { waiting: Waiting::Spin, ..Task::new(Scenario::FloorSocket) }
+}
+
+fn line(waiting: Waiting) -> Task {
+    Task { waiting, ..Task::new(Scenario::FloorLine) }
+}
+
+fn increment_on_socket() -> Task {
+    Task::new(Scenario::Increment)
+}
+
+fn increment_in_shared_memory() -> Task {
+    Task { transport: Shared, ..Task::new(Scenario::Increment) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn peer(name: &str) -> Peer {
+        Peer { name: name.into(), command: vec![name.into()] }
+    }
+
+    #[test]
+    fn no_case_is_planned_twice() {
+        let plan = Plan::new(&Options::default(), &peer("rust"));
+        let names: HashSet<_> = plan.cases.iter().map(Case::to_string).collect();
+        assert_eq!(names.len(), plan.cases.len());
+    }
+
+    #[test]
+    fn a_spinning_pair_never_shares_a_cpu() {
+        let plan = Plan::new(&Options::default(), &peer("rust"));
+        for case in &plan.cases {
+            let spins = matches!(case.task.waiting, Waiting::Spin | Waiting::Wake);
+            assert!(!spins || case.placement == Across, "{case}");
+        }
+    }
+
+    #[test]
+    fn choosing_a_case_keeps_what_it_is_held_against() {
+        let only = vec!["increment, shm [X]".to_owned()];
+        let plan = Plan::new(&Options { only, ..Options::default() }, &peer("rust"));
+        assert_eq!(plan.comparisons.len(), 3);
+        for comparison in &plan.comparisons {
+            assert_eq!(plan.cases[comparison.case].to_string(), "increment, shm [X]");
+            assert!(plan.cases[comparison.floors[0]].name.starts_with("line ping-pong"));
+        }
+    }
+
+    #[test]
+    fn a_foreign_peer_plays_both_sides_with_every_other() {
+        let peers = vec![peer("c"), peer("go")];
+        let plan = Plan::new(&Options { peers, ..Options::default() }, &peer("rust"));
+        let mixed = plan.cases.iter().filter(|case| case.name.contains(" to ")).count();
+        assert_eq!(mixed, 2 * (9 - 1));
+    }
+}
