@@ -1,2 +1,3 @@
-//! x
+//! The `netipc` command.
+
 fn main() {}
