@@ -62,7 +62,7 @@ layout! {
         /// The longest packet it can send and receive.
         40 packet_size: u32,
     } fixed {
-        0  layout_version: u16 = 1, or BadVersion;
+        0  layout_version: u16 = 1;
         28 reserved:       u32 = 0;
     }
 }
@@ -91,10 +91,13 @@ layout! {
         /// The number of the session at this server.
         40 session_id: u64,
     } fixed {
-        0  layout_version: u16 = 1, or BadVersion;
+        0  layout_version: u16 = 1;
         2  flags:          u16 = 0;
     }
 }
+
+/// Where both layouts say which version they are of; another one is not broken, only not ours.
+const LAYOUT_VERSION: usize = 0;
 
 /// What was agreed: the answer that made a session.
 pub type Agreement = HelloAck;
@@ -187,8 +190,8 @@ impl Hello {
     pub fn from_packet(packet: &[u8]) -> Result<Hello, Refusal> {
         let payload = payload(packet, CODE_HELLO)?.1;
         let hello = Hello::read(payload).map_err(|malformed| match malformed.defect {
-            Defect::BadVersion => Refusal::Incompatible,
             Defect::Truncated => Refusal::Malformed(malformed),
+            _ if malformed.at == LAYOUT_VERSION => Refusal::Incompatible,
             _ => Refusal::BadHello(malformed),
         })?;
         if hello.flags != 0 {
@@ -219,7 +222,7 @@ impl Hello {
             _ => return Err(Refusal::Other(header.transport_status)),
         }
         let ack = HelloAck::read(payload).map_err(|malformed| match malformed.defect {
-            Defect::BadVersion => Refusal::Incompatible,
+            Defect::BadLayout if malformed.at == LAYOUT_VERSION => Refusal::Incompatible,
             _ => Refusal::Malformed(malformed),
         })?;
         let packet_size = Header::LEN as u32 + 1..=self.packet_size;

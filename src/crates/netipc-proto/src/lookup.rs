@@ -201,9 +201,13 @@ impl<'a, L: Lookup> Replies<'a, L> {
     /// # Errors
     ///
     /// The value has no form on the wire, there is no key left, or there is no room at all. Unless
-    /// the handler pushes a better value, the request fails with this.
+    /// the handler pushes a better value, the request fails with this. For want of room there is no
+    /// better value: the next one may be meant for the next key.
     pub fn push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
-        let pushed = self.try_push(value);
+        let pushed = match self.error {
+            Some(Unwritable::Full) => Err(Unwritable::Full),
+            _ => self.try_push(value),
+        };
         self.error = pushed.err();
         pushed
     }
@@ -254,8 +258,10 @@ pub fn push_item<L: Lookup>(
         let bare = bare_len::<L>(key);
         let wrote = items.push(|out| {
             let length = write::<L>(key, value, out)?;
-            // An item as short as one without a value takes no room from those behind it.
+            // An item as short as one without a value takes no room from those behind it, and the
+            // only item has none behind it.
             let fits = length <= bare
+                || room.keys == 1
                 || room
                     .behind
                     .is_none_or(|behind| align8(length).saturating_add(behind) <= out.len());
@@ -327,8 +333,12 @@ impl<L: Lookup> fmt::Debug for Found<'_, L> {
 }
 
 impl<'a, L: Lookup> Found<'a, L> {
-    /// Reads a reply whose items were all read before without a complaint.
-    pub(crate) fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads a reply whose items were all read before without a complaint, and skips most checks.
+    ///
+    /// # Errors
+    ///
+    /// The reply as a whole breaks a rule. If an item does, reading that item panics.
+    pub fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let head = LookupReplyHeader::read(bytes)?;
         let rule = Rule::Packed(L::ITEM..=usize::MAX);
         let items = Items::read(&bytes[LookupReplyHeader::LEN..], head.item_count, rule)?;
