@@ -1,0 +1,91 @@
+//! Where C calls in: no panic leaves, and no pointer is trusted to be more than what C can promise.
+
+use std::{
+    any::Any,
+    ffi::{CStr, c_char, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    slice,
+};
+
+/// Declares exported functions, each with what it returns if it panics.
+///
+/// The body is unsafe as a whole: every pointer argument is what the header asks of it, or NULL.
+macro_rules! abi {
+    ($(
+        $(#[$meta:meta])*
+        fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty, or($or:expr))? { $($body:tt)* }
+    )*) => {$(
+        $(#[$meta])*
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[allow(unused_unsafe, reason = "some take no pointers")]
+            // SAFETY: whoever calls keeps to the header, and so the pointers are as it says.
+            let body = move || unsafe { $($body)* };
+            $crate::border::contain(stringify!($name), ($($or)?), body)
+        }
+    )*};
+}
+
+/// Runs `body`; a panic in it becomes `failed` and a message for `nipc_last_error`.
+pub(crate) fn contain<T>(name: &str, failed: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        crate::errors::note(format!("{name}: internal error: {}", panic_text(&*panic)));
+        failed
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic")
+}
+
+/// The bytes at `ptr`. `None` if there are none to point at, or more than memory can hold.
+///
+/// # Safety
+///
+/// Unless `ptr` is null, `len` bytes can be read there for as long as `'a`.
+pub(crate) unsafe fn bytes<'a>(ptr: *const c_void, len: usize) -> Option<&'a [u8]> {
+    if ptr.is_null() {
+        return (len == 0).then_some(&[]);
+    }
+    // SAFETY: not null, and the caller vouches for the rest; the length fits as checked.
+    isize::try_from(len).ok().map(|_| unsafe { slice::from_raw_parts(ptr.cast(), len) })
+}
+
+/// The bytes at `ptr`, to be written. `None` as with [`bytes`].
+///
+/// # Safety
+///
+/// Unless `ptr` is null, `len` bytes can be written there by nobody else for as long as `'a`.
+pub(crate) unsafe fn bytes_mut<'a>(ptr: *mut c_void, len: usize) -> Option<&'a mut [u8]> {
+    if ptr.is_null() {
+        return (len == 0).then_some(&mut []);
+    }
+    // SAFETY: as in `bytes`, and the caller vouches that nobody else uses them.
+    isize::try_from(len).ok().map(|_| unsafe { slice::from_raw_parts_mut(ptr.cast(), len) })
+}
+
+/// The elements of an array. `None` as with [`bytes`], or if it is not aligned.
+///
+/// # Safety
+///
+/// Unless `ptr` is null, `len` elements can be read there for as long as `'a`.
+pub(crate) unsafe fn array<'a, T>(ptr: *const T, len: usize) -> Option<&'a [T]> {
+    if ptr.is_null() {
+        return (len == 0).then_some(&[]);
+    }
+    let size = len.checked_mul(size_of::<T>())?;
+    let fits = isize::try_from(size).is_ok() && ptr.is_aligned();
+    // SAFETY: not null, aligned, and the caller vouches for the rest; the length fits as checked.
+    fits.then(|| unsafe { slice::from_raw_parts(ptr, len) })
+}
+
+/// The string at `ptr`, without its NUL.
+///
+/// # Safety
+///
+/// Unless `ptr` is null, a string ending in NUL can be read there for as long as `'a`.
+pub(crate) unsafe fn string<'a>(ptr: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: not null, and the caller vouches for the rest.
+    (!ptr.is_null()).then(|| unsafe { CStr::from_ptr(ptr) })
+}

@@ -1,0 +1,344 @@
+//! `protocol/apps_lookup.h`: PIDs to processes.
+
+use std::ffi::{c_char, c_void};
+
+use netipc_proto::{
+    Labels, Lookup, LookupReplyHeader, Reader, Service, Shortfall, Text,
+    kinds::{
+        AppsLookup, Orchestrator,
+        apps_lookup::{
+            COMM_MAX, Cgroup, Process, ProcessCgroupStatus, ProcessItem, ProcessStatus, UID_UNSET,
+        },
+    },
+};
+
+use super::{
+    lookup::{
+        self, Builder, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t,
+        nipc_str_view_t,
+    },
+    snapshot::estimate,
+};
+use crate::{
+    border::{array, bytes, bytes_mut},
+    errors::{NO_ARGUMENT, code, malformed, nipc_error_t},
+};
+
+pub(crate) type nipc_apps_lookup_req_view_t = RequestView;
+pub(crate) type nipc_apps_lookup_resp_view_t = ReplyView;
+pub(crate) type nipc_apps_lookup_builder_t = Builder;
+
+pub(crate) type nipc_apps_lookup_handler_fn = Option<
+    unsafe extern "C" fn(
+        *mut c_void,
+        *const nipc_apps_lookup_req_view_t,
+        *mut nipc_apps_lookup_builder_t,
+    ) -> bool,
+>;
+
+#[repr(C)]
+pub(crate) struct nipc_apps_lookup_req_item_t {
+    pid: u32,
+}
+
+#[repr(C)]
+pub(crate) struct nipc_apps_lookup_item_view_t {
+    status: u16,
+    orchestrator: u16,
+    cgroup_status: u16,
+    pid: u32,
+    ppid: u32,
+    uid: u32,
+    starttime: u64,
+    comm: nipc_str_view_t,
+    cgroup_path: nipc_str_view_t,
+    cgroup_name: nipc_str_view_t,
+    label_count: u16,
+    _item: *const u8,
+    _item_len: u32,
+    _label_table_offset: u32,
+}
+
+/// The shortest item: three empty strings.
+const SHORTEST: usize = (ProcessItem::LEN + 3).next_multiple_of(8);
+
+fn view(item: &[u8]) -> Result<nipc_apps_lookup_item_view_t, nipc_error_t> {
+    let read = AppsLookup::read(Reader::new(item)).map_err(malformed)?;
+    // Every item ends in a NUL, which ends an empty string as well.
+    let empty = Text::new(&item[item.len() - 1..][..0]);
+    let (status, process) = match read.value {
+        Ok(Some(process)) => (ProcessStatus::Known, Some(process)),
+        Ok(None) => (ProcessStatus::Unknown, None),
+        Err(Shortfall::PayloadExceeded) => (ProcessStatus::PayloadExceeded, None),
+        Err(Shortfall::Oversized) => (ProcessStatus::Oversized, None),
+    };
+    let nothing = (Orchestrator::UNKNOWN, empty, Labels::NONE);
+    let (cgroup_status, path, (orchestrator, name, labels)) =
+        match process.map(|process| process.cgroup) {
+            None => (ProcessCgroupStatus::Known, empty, nothing),
+            Some(Cgroup::Known { orchestrator, path, name, labels }) => {
+                (ProcessCgroupStatus::Known, path, (orchestrator, name, labels))
+            }
+            Some(Cgroup::RetryLater { path }) => (ProcessCgroupStatus::RetryLater, path, nothing),
+            Some(Cgroup::Unknown { path }) => (ProcessCgroupStatus::Unknown, path, nothing),
+            Some(Cgroup::HostRoot) => (ProcessCgroupStatus::HostRoot, empty, nothing),
+        };
+    Ok(nipc_apps_lookup_item_view_t {
+        status: status.code(),
+        orchestrator: orchestrator.0,
+        cgroup_status: cgroup_status.code(),
+        pid: read.key,
+        ppid: process.map_or(0, |process| process.ppid),
+        uid: process.and_then(|process| process.uid).unwrap_or(UID_UNSET),
+        starttime: process.map_or(0, |process| process.starttime),
+        comm: process.map_or(empty, |process| process.comm).into(),
+        cgroup_path: path.into(),
+        cgroup_name: name.into(),
+        label_count: labels.len() as u16,
+        _item: item.as_ptr(),
+        _item_len: item.len() as u32,
+        _label_table_offset: lookup::label_table(item, labels),
+    })
+}
+
+/// What an answer says of a process, as it came from the caller.
+struct Answer<'a> {
+    status: u16,
+    cgroup_status: u16,
+    orchestrator: u16,
+    ppid: u32,
+    uid: u32,
+    starttime: u64,
+    comm: &'a [u8],
+    path: &'a [u8],
+    name: &'a [u8],
+    labels: &'a [(&'a [u8], &'a [u8])],
+}
+
+impl<'a> Answer<'a> {
+    /// What it says; `None` if the layout forbids it.
+    fn parse(&self) -> Option<Result<Option<Process<'a>>, Shortfall>> {
+        let &Answer { orchestrator, ppid, uid, starttime, comm, path, name, labels, .. } = self;
+        let status = ProcessStatus::from_code(self.status)?;
+        let cgroup_status = ProcessCgroupStatus::from_code(self.cgroup_status)?;
+        let bare = orchestrator == 0 && name.is_empty() && labels.is_empty();
+        if status != ProcessStatus::Known {
+            let unset = ppid == 0 && uid == UID_UNSET && starttime == 0;
+            let empty = comm.is_empty() && path.is_empty();
+            let nothing = cgroup_status == ProcessCgroupStatus::Known && unset && empty && bare;
+            return nothing.then_some(match status {
+                ProcessStatus::PayloadExceeded => Err(Shortfall::PayloadExceeded),
+                ProcessStatus::Oversized => Err(Shortfall::Oversized),
+                ProcessStatus::Known | ProcessStatus::Unknown => Ok(None),
+            });
+        }
+        if !(1..=COMM_MAX).contains(&comm.len()) || !are_strings(&[comm, path, name]) {
+            return None;
+        }
+        let text = Text::new(path);
+        let cgroup = match cgroup_status {
+            ProcessCgroupStatus::Known if !path.is_empty() => Cgroup::Known {
+                orchestrator: Orchestrator(orchestrator),
+                path: text,
+                name: Text::new(name),
+                labels: Labels::new(labels),
+            },
+            ProcessCgroupStatus::RetryLater if bare => Cgroup::RetryLater { path: text },
+            ProcessCgroupStatus::Unknown if bare && !path.is_empty() => {
+                Cgroup::Unknown { path: text }
+            }
+            ProcessCgroupStatus::HostRoot if bare && path.is_empty() => Cgroup::HostRoot,
+            _ => return None,
+        };
+        let uid = (uid != UID_UNSET).then_some(uid);
+        Some(Ok(Some(Process { ppid, uid, starttime, comm: Text::new(comm), cgroup })))
+    }
+}
+
+abi! {
+    fn nipc_apps_lookup_req_encode(
+        pids: *const u32,
+        count: u32,
+        buf: *mut c_void,
+        buf_len: usize,
+    ) -> usize, or(0) {
+        let (Some(pids), Some(out)) = (array(pids, count as usize), bytes_mut(buf, buf_len)) else {
+            return 0;
+        };
+        <AppsLookup as Service>::write_request(pids, out).unwrap_or(0)
+    }
+
+    fn nipc_apps_lookup_req_decode(
+        buf: *const c_void,
+        buf_len: usize,
+        out: *mut nipc_apps_lookup_req_view_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        lookup::decode_request::<AppsLookup>(buf, buf_len, out)
+    }
+
+    fn nipc_apps_lookup_req_item(
+        view: *const nipc_apps_lookup_req_view_t,
+        index: u32,
+        out: *mut nipc_apps_lookup_req_item_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        if out.is_null() {
+            return NO_ARGUMENT;
+        }
+        code(lookup::request_key::<AppsLookup>(view, index).map(|pid| {
+            out.write(nipc_apps_lookup_req_item_t { pid });
+        }))
+    }
+
+    fn nipc_apps_lookup_resp_decode(
+        buf: *const c_void,
+        len: usize,
+        out: *mut nipc_apps_lookup_resp_view_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        lookup::decode_reply::<AppsLookup>(buf, len, out)
+    }
+
+    fn nipc_apps_lookup_resp_raw_item(
+        view: *const nipc_apps_lookup_resp_view_t,
+        index: u32,
+        item: *mut *const u8,
+        item_len: *mut u32,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        if item.is_null() || item_len.is_null() {
+            return NO_ARGUMENT;
+        }
+        code(lookup::raw_item::<AppsLookup>(view, index).map(|bytes| {
+            item.write(bytes.as_ptr());
+            item_len.write(bytes.len() as u32);
+        }))
+    }
+
+    fn nipc_apps_lookup_resp_item(
+        view: *const nipc_apps_lookup_resp_view_t,
+        index: u32,
+        out: *mut nipc_apps_lookup_item_view_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        if out.is_null() {
+            return NO_ARGUMENT;
+        }
+        let item = lookup::raw_item::<AppsLookup>(view, index);
+        code(item.and_then(self::view).map(|view| out.write(view)))
+    }
+
+    fn nipc_apps_lookup_item_label(
+        item: *const nipc_apps_lookup_item_view_t,
+        index: u32,
+        out: *mut nipc_lookup_label_view_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let Some(item) = item.as_ref() else { return NO_ARGUMENT };
+        let (table, count) = (item._label_table_offset, item.label_count);
+        lookup::label(item._item, item._item_len, table, count, index, out)
+    }
+
+    fn nipc_apps_lookup_raw_resp_encode(
+        items: *const *const u8,
+        item_lens: *const u32,
+        count: u32,
+        generation: u64,
+        buf: *mut c_void,
+        buf_len: usize,
+        len_out: *mut usize,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        if len_out.is_null() {
+            return NO_ARGUMENT;
+        }
+        let out = bytes_mut(buf, buf_len);
+        let encoded = lookup::encode_raw::<AppsLookup>(items, item_lens, count, generation, out);
+        code(encoded.map(|len| len_out.write(len)))
+    }
+
+    fn nipc_apps_lookup_builder_init(
+        builder: *mut nipc_apps_lookup_builder_t,
+        buf: *mut c_void,
+        buf_len: usize,
+        max_items: u32,
+        generation: u64,
+    ) {
+        if !builder.is_null() {
+            builder.write(Builder::new(buf.cast(), buf_len, max_items, generation));
+        }
+    }
+
+    fn nipc_apps_lookup_builder_set_generation(
+        builder: *mut nipc_apps_lookup_builder_t,
+        generation: u64,
+    ) {
+        if let Some(builder) = builder.as_mut() {
+            builder.set_generation(generation);
+        }
+    }
+
+    fn nipc_apps_lookup_builder_set_payload_exceeded_item_lens(
+        builder: *mut nipc_apps_lookup_builder_t,
+        lens: *const u32,
+        count: u32,
+    ) {
+        if let Some(builder) = builder.as_mut() {
+            builder.set_lens(lens, count);
+        }
+    }
+
+    fn nipc_apps_lookup_builder_estimate_max_items(buf_len: usize) -> u32, or(0) {
+        estimate(buf_len, LookupReplyHeader::LEN, SHORTEST)
+    }
+
+    fn nipc_apps_lookup_builder_add(
+        builder: *mut nipc_apps_lookup_builder_t,
+        status: u16,
+        cgroup_status: u16,
+        orchestrator: u16,
+        pid: u32,
+        ppid: u32,
+        uid: u32,
+        starttime: u64,
+        comm: *const c_char,
+        comm_len: u32,
+        cgroup_path: *const c_char,
+        cgroup_path_len: u32,
+        cgroup_name: *const c_char,
+        cgroup_name_len: u32,
+        labels: *const nipc_lookup_label_view_t,
+        label_count: u16,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let Some(builder) = builder.as_mut() else { return NO_ARGUMENT };
+        let comm = bytes(comm.cast(), comm_len as usize);
+        let path = bytes(cgroup_path.cast(), cgroup_path_len as usize);
+        let name = bytes(cgroup_name.cast(), cgroup_name_len as usize);
+        let labels = lookup::labels(labels, label_count);
+        builder.answer::<AppsLookup>(Some(pid), || {
+            let (comm, path, name, labels) = (comm?, path?, name?, labels.as_ref()?);
+            let answer = Answer {
+                status, cgroup_status, orchestrator, ppid, uid, starttime, comm, path, name, labels,
+            };
+            answer.parse()
+        })
+    }
+
+    fn nipc_apps_lookup_builder_finish(builder: *mut nipc_apps_lookup_builder_t) -> usize, or(0) {
+        builder.as_ref().map_or(0, |builder| builder.finish())
+    }
+
+    fn nipc_dispatch_apps_lookup(
+        req: *const u8,
+        req_len: usize,
+        resp: *mut u8,
+        resp_size: usize,
+        resp_len: *mut usize,
+        handler: nipc_apps_lookup_handler_fn,
+        user: *mut c_void,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let (request, out) = (bytes(req.cast(), req_len), bytes_mut(resp.cast(), resp_size));
+        let (Some(request), Some(out), Some(handler), false) =
+            (request, out, handler, resp_len.is_null())
+        else {
+            return NO_ARGUMENT;
+        };
+        let handle = |request: &RequestView, reply: &mut Builder| handler(user, request, reply);
+        let answered = lookup::dispatch::<AppsLookup>(request, out, |_| ProcessItem::LEN + 3, handle);
+        code(answered.map(|len| resp_len.write(len)))
+    }
+}

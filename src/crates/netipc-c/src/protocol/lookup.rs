@@ -1,0 +1,500 @@
+//! `protocol/lookup.h`, and what the twins of both lookups have in common.
+
+use std::{
+    ffi::{c_char, c_void},
+    ptr,
+};
+
+use netipc_proto::{
+    Items, ItemsWriter, LabelEntry, Labels, Lookup, LookupReplyHeader, LookupRequestHeader, Reader,
+    Room, Rule, Service, Shortfall, Text, Unwritable, push_item,
+};
+
+use super::image::image;
+use crate::{
+    border::{array, bytes, bytes_mut},
+    errors::{
+        NIPC_ERR_BAD_ITEM_COUNT, NIPC_ERR_BAD_LAYOUT, NIPC_ERR_HANDLER_FAILED,
+        NIPC_ERR_MISSING_NUL, NIPC_ERR_OUT_OF_BOUNDS, NIPC_ERR_TRUNCATED, NIPC_OK, NO_ARGUMENT,
+        malformed, nipc_error_t, note, unwritable,
+    },
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct nipc_str_view_t {
+    pub(crate) ptr: *const c_char,
+    pub(crate) len: u32,
+}
+
+impl nipc_str_view_t {
+    /// The bytes; `None` of a NULL with a length.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is null or has `len` bytes that can be read for as long as `'a`.
+    pub(crate) unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
+        // SAFETY: as promised by the caller.
+        unsafe { bytes(self.ptr.cast(), self.len as usize) }
+    }
+}
+
+impl From<Text<'_>> for nipc_str_view_t {
+    /// A string out of a message is no longer than a u32 says.
+    fn from(text: Text<'_>) -> Self {
+        nipc_str_view_t { ptr: text.as_bytes().as_ptr().cast(), len: text.len() as u32 }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct nipc_lookup_label_view_t {
+    key: nipc_str_view_t,
+    value: nipc_str_view_t,
+}
+
+image! {
+    pub(crate) struct nipc_lookup_dir_entry_t: netipc_proto::DirectoryEntry::LAYOUT, {
+        offset: u32,
+        length: u32,
+    }
+}
+
+#[repr(C)]
+pub(crate) struct nipc_lookup_label_entry_t {
+    key_offset: u32,
+    key_length: u32,
+    value_offset: u32,
+    value_length: u32,
+}
+const _: () = assert!(size_of::<nipc_lookup_label_entry_t>() == LabelEntry::LEN);
+
+/// `nipc_cgroups_lookup_req_view_t` and `nipc_apps_lookup_req_view_t`.
+#[repr(C)]
+pub(crate) struct RequestView {
+    _payload: *const u8,
+    _payload_len: usize,
+    item_count: u32,
+}
+
+/// `nipc_cgroups_lookup_resp_view_t` and `nipc_apps_lookup_resp_view_t`.
+#[repr(C)]
+pub(crate) struct ReplyView {
+    pub(crate) layout_version: u16,
+    pub(crate) flags: u16,
+    pub(crate) item_count: u32,
+    pub(crate) generation: u64,
+    pub(crate) _payload: *const u8,
+    pub(crate) _payload_len: usize,
+}
+
+/// `nipc_cgroups_lookup_builder_t` and `nipc_apps_lookup_builder_t`.
+#[repr(C)]
+pub(crate) struct Builder {
+    buf: *mut u8,
+    buf_len: usize,
+    generation: u64,
+    item_count: u32,
+    max_items: u32,
+    pub(super) error: nipc_error_t,
+    data_offset: usize,
+    payload_exceeded_suffix: bool,
+    payload_exceeded_item_lens: *const u32,
+    payload_exceeded_suffix_bytes: *mut u32,
+    payload_exceeded_item_lens_count: u32,
+}
+
+impl Builder {
+    pub(super) fn new(buf: *mut u8, buf_len: usize, max_items: u32, generation: u64) -> Self {
+        let directory = (max_items as usize).saturating_mul(8);
+        Builder {
+            buf,
+            buf_len,
+            generation,
+            item_count: 0,
+            max_items,
+            error: NIPC_OK,
+            data_offset: directory.saturating_add(LookupReplyHeader::LEN),
+            payload_exceeded_suffix: false,
+            payload_exceeded_item_lens: ptr::null(),
+            payload_exceeded_suffix_bytes: ptr::null_mut(),
+            payload_exceeded_item_lens_count: 0,
+        }
+    }
+
+    pub(super) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    pub(super) fn set_lens(&mut self, lens: *const u32, count: u32) {
+        self.payload_exceeded_item_lens = lens;
+        self.payload_exceeded_suffix_bytes = ptr::null_mut();
+        self.payload_exceeded_item_lens_count = if lens.is_null() { 0 } else { count };
+    }
+
+    /// Goes on where the members say. The writer borrows the caller's buffer.
+    ///
+    /// # Safety
+    ///
+    /// `buf` is null or has `buf_len` bytes that nobody else uses for as long as `'a`.
+    unsafe fn resume<'a>(&self) -> Result<ItemsWriter<'a>, Unwritable> {
+        // SAFETY: as promised by the caller.
+        let out = unsafe { bytes_mut(self.buf.cast(), self.buf_len) }.ok_or(Unwritable::Full)?;
+        let (slots, count) = (self.max_items, self.item_count);
+        ItemsWriter::resume(out, LookupReplyHeader::LEN, slots, count, self.data_offset)
+    }
+
+    /// What the keys behind the next one take at least, if the builder was told.
+    ///
+    /// # Safety
+    ///
+    /// The arrays have as many elements as the members say, or are null.
+    unsafe fn behind(&self) -> Option<usize> {
+        let count = self.payload_exceeded_item_lens_count;
+        if count != self.max_items || self.payload_exceeded_item_lens.is_null() {
+            return None;
+        }
+        let next = (self.item_count as usize).saturating_add(1);
+        // SAFETY: as promised by the caller.
+        let (known, lens) = unsafe {
+            let known = array(self.payload_exceeded_suffix_bytes.cast_const(), count as usize);
+            (known, array(self.payload_exceeded_item_lens, count as usize)?)
+        };
+        if let Some(known) = known.filter(|known| !known.is_empty()) {
+            return Some(known.get(next).map_or(0, |&bytes| bytes as usize));
+        }
+        let behind = lens.get(next..).unwrap_or_default();
+        Some(behind.iter().fold(0, |end, &len| end.next_multiple_of(8) + len as usize))
+    }
+
+    /// Answers the next key.
+    ///
+    /// # Safety
+    ///
+    /// As of [`resume`](Self::resume) and [`behind`](Self::behind).
+    unsafe fn push<L: Lookup>(
+        &mut self,
+        key: L::Key<'_>,
+        value: Result<&L::Value<'_>, Shortfall>,
+    ) -> Result<(), Unwritable> {
+        // SAFETY: as promised by the caller.
+        let (mut items, behind) = unsafe { (self.resume()?, self.behind()) };
+        let room = Room { keys: self.max_items, behind };
+        push_item::<L>(&mut items, key, value, room, &mut self.payload_exceeded_suffix)?;
+        (self.item_count, self.data_offset) = (items.count(), items.end());
+        Ok(())
+    }
+
+    /// Answers the next key with what `parse` makes of the caller's values, and remembers how that
+    /// went. Once the reply is full, it does not matter what they are.
+    ///
+    /// # Safety
+    ///
+    /// As of [`resume`](Self::resume) and [`behind`](Self::behind).
+    pub(super) unsafe fn answer<'a, L: Lookup>(
+        &mut self,
+        key: Option<L::Key<'_>>,
+        parse: impl FnOnce() -> Option<Result<L::Value<'a>, Shortfall>>,
+    ) -> nipc_error_t {
+        let value = match self.payload_exceeded_suffix {
+            true => Some(Err(Shortfall::PayloadExceeded)),
+            false if self.item_count >= self.max_items => Some(Err(Shortfall::Oversized)),
+            false => parse(),
+        };
+        self.error = match (key, value) {
+            (Some(key), Some(value)) => {
+                // SAFETY: as promised by the caller.
+                let pushed = unsafe { self.push::<L>(key, value.as_ref().map_err(|&why| why)) };
+                pushed.map_or_else(unwritable, |()| NIPC_OK)
+            }
+            _ => {
+                note("an answer that the layout forbids");
+                NIPC_ERR_BAD_LAYOUT
+            }
+        };
+        self.error
+    }
+
+    /// # Safety
+    ///
+    /// As of [`resume`](Self::resume).
+    pub(super) unsafe fn finish(&self) -> usize {
+        let generation = self.generation;
+        // SAFETY: as promised by the caller.
+        if let Ok(items) = unsafe { self.resume() } {
+            let item_count = items.count();
+            let (out, len) = items.finish();
+            LookupReplyHeader { item_count, generation }.write(out);
+            return len;
+        }
+        // Without any item even a buffer too small for the directory holds a reply.
+        // SAFETY: as promised by the caller.
+        let out = unsafe { bytes_mut(self.buf.cast(), self.buf_len) };
+        match out.and_then(|out| out.get_mut(..LookupReplyHeader::LEN)) {
+            Some(out) if self.item_count == 0 => {
+                LookupReplyHeader { item_count: 0, generation }.write(out);
+                LookupReplyHeader::LEN
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Strings without a NUL inside.
+pub(super) fn are_strings(texts: &[&[u8]]) -> bool {
+    texts.iter().all(|text| !text.contains(&0))
+}
+
+/// The labels of an answer; `None` if the layout forbids them.
+///
+/// # Safety
+///
+/// The array and its strings are null or can be read for as long as `'a`.
+pub(super) unsafe fn labels<'a>(
+    labels: *const nipc_lookup_label_view_t,
+    count: u16,
+) -> Option<Vec<(&'a [u8], &'a [u8])>> {
+    // SAFETY: as promised by the caller.
+    let labels = unsafe { array(labels, usize::from(count)) }?;
+    let label = |label: &nipc_lookup_label_view_t| {
+        // SAFETY: as promised by the caller.
+        let (key, value) = unsafe { (label.key.bytes()?, label.value.bytes()?) };
+        (!key.is_empty() && are_strings(&[key, value])).then_some((key, value))
+    };
+    labels.iter().map(label).collect()
+}
+
+/// Label `index` of the `count` of an item whose table of labels starts at `table`.
+///
+/// # Safety
+///
+/// `item` is null or has `item_len` bytes, and `out` is null or can be written.
+pub(super) unsafe fn label(
+    item: *const u8,
+    item_len: u32,
+    table: u32,
+    count: u16,
+    index: u32,
+    out: *mut nipc_lookup_label_view_t,
+) -> nipc_error_t {
+    // SAFETY: as promised by the caller.
+    let item = unsafe { bytes(item.cast(), item_len as usize) };
+    let (Some(item), false) = (item, out.is_null()) else { return NO_ARGUMENT };
+    if index >= u32::from(count) {
+        return NIPC_ERR_OUT_OF_BOUNDS;
+    }
+    let at = table as usize + index as usize * LabelEntry::LEN;
+    let entry = match LabelEntry::read(item.get(at..).unwrap_or_default()) {
+        Ok(entry) => entry,
+        Err(_) => return NIPC_ERR_OUT_OF_BOUNDS,
+    };
+    let text = |range: std::ops::Range<usize>| match item.get(range.end) {
+        Some(0) => Ok(nipc_str_view_t::from(Text::new(&item[range]))),
+        Some(_) => Err(NIPC_ERR_MISSING_NUL),
+        None => Err(NIPC_ERR_OUT_OF_BOUNDS),
+    };
+    match (text(entry.key.range()), text(entry.value.range())) {
+        (Ok(key), Ok(value)) => {
+            // SAFETY: not null, and so it can be written.
+            unsafe { out.write(nipc_lookup_label_view_t { key, value }) };
+            NIPC_OK
+        }
+        (Err(error), _) | (_, Err(error)) => error,
+    }
+}
+
+/// Where in its item the table of labels starts; 0 if there is none.
+pub(super) fn label_table(item: &[u8], labels: Labels<'_>) -> u32 {
+    // The strings follow the table, the first key first.
+    let first = labels.get(0).map_or(0, |(key, _)| key.as_bytes().as_ptr().addr());
+    let start = first.saturating_sub(item.as_ptr().addr());
+    start.saturating_sub(labels.len() * LabelEntry::LEN) as u32
+}
+
+/// Reads a request.
+///
+/// # Safety
+///
+/// `buf` is null or has `len` bytes, and `out` is null or can be written.
+pub(super) unsafe fn decode_request<L: Lookup>(
+    buf: *const c_void,
+    len: usize,
+    out: *mut RequestView,
+) -> nipc_error_t {
+    // SAFETY: as promised by the caller.
+    let (Some(wire), false) = (unsafe { bytes(buf, len) }, out.is_null()) else {
+        return NO_ARGUMENT;
+    };
+    match <L as Service>::read_request(wire) {
+        Ok(keys) => {
+            // SAFETY: not null, and so it can be written.
+            unsafe { out.write(view_request(wire, keys.len())) };
+            NIPC_OK
+        }
+        Err(error) => malformed(error),
+    }
+}
+
+fn view_request(wire: &[u8], item_count: u32) -> RequestView {
+    RequestView { _payload: wire.as_ptr(), _payload_len: wire.len(), item_count }
+}
+
+/// Key `index` of a request.
+///
+/// # Safety
+///
+/// The view is null or one of bytes that can be read for as long as `'a`.
+pub(super) unsafe fn request_key<'a, L: Lookup>(
+    view: *const RequestView,
+    index: u32,
+) -> Result<L::Key<'a>, nipc_error_t> {
+    // SAFETY: as promised by the caller.
+    let view = unsafe { view.as_ref() }.ok_or(NO_ARGUMENT)?;
+    let &RequestView { _payload, _payload_len, item_count } = view;
+    let head = LookupRequestHeader::LEN;
+    // SAFETY: as promised by the caller.
+    let key = unsafe { one(_payload, _payload_len, head, item_count, index, L::KEY) }?;
+    L::read_key(Reader::new(key)).map_err(malformed)
+}
+
+/// Reads a reply.
+///
+/// # Safety
+///
+/// `buf` is null or has `len` bytes, and `out` is null or can be written.
+pub(super) unsafe fn decode_reply<L: Lookup>(
+    buf: *const c_void,
+    len: usize,
+    out: *mut ReplyView,
+) -> nipc_error_t {
+    // SAFETY: as promised by the caller.
+    let (Some(wire), false) = (unsafe { bytes(buf, len) }, out.is_null()) else {
+        return NO_ARGUMENT;
+    };
+    match <L as Service>::read_reply(wire) {
+        Ok(found) => {
+            let view = ReplyView {
+                layout_version: 1,
+                flags: 0,
+                item_count: found.item_count,
+                generation: found.generation,
+                _payload: wire.as_ptr(),
+                _payload_len: wire.len(),
+            };
+            // SAFETY: not null, and so it can be written.
+            unsafe { out.write(view) };
+            NIPC_OK
+        }
+        Err(error) => malformed(error),
+    }
+}
+
+/// The bytes of item `index` of a reply.
+///
+/// # Safety
+///
+/// The view is null or one of bytes that can be read for as long as `'a`.
+pub(super) unsafe fn raw_item<'a, L: Lookup>(
+    view: *const ReplyView,
+    index: u32,
+) -> Result<&'a [u8], nipc_error_t> {
+    // SAFETY: as promised by the caller.
+    let view = unsafe { view.as_ref() }.ok_or(NO_ARGUMENT)?;
+    let &ReplyView { _payload, _payload_len, item_count, .. } = view;
+    let head = LookupReplyHeader::LEN;
+    // SAFETY: as promised by the caller.
+    unsafe { one(_payload, _payload_len, head, item_count, index, L::ITEM..=usize::MAX) }
+}
+
+/// One item behind a head and a directory that may be of the caller's own making.
+///
+/// # Safety
+///
+/// `payload` is null or has `len` bytes that can be read for as long as `'a`.
+unsafe fn one<'a>(
+    payload: *const u8,
+    len: usize,
+    head: usize,
+    count: u32,
+    index: u32,
+    lengths: std::ops::RangeInclusive<usize>,
+) -> Result<&'a [u8], nipc_error_t> {
+    if payload.is_null() {
+        return Err(NO_ARGUMENT);
+    }
+    // SAFETY: as promised by the caller.
+    let wire = unsafe { bytes(payload.cast(), len) }.ok_or(NO_ARGUMENT)?;
+    if index >= count {
+        return Err(NIPC_ERR_OUT_OF_BOUNDS);
+    }
+    let items = wire.get(head..).ok_or(NIPC_ERR_TRUNCATED)?;
+    Items::one(items, count, index, &Rule::Packed(lengths)).map_err(malformed)
+}
+
+/// Puts checked items under one head, and returns the length.
+///
+/// # Safety
+///
+/// The arrays are null or have `count` elements, and each item its length.
+pub(super) unsafe fn encode_raw<L: Lookup>(
+    items: *const *const u8,
+    lens: *const u32,
+    count: u32,
+    generation: u64,
+    out: Option<&mut [u8]>,
+) -> Result<usize, nipc_error_t> {
+    // SAFETY: as promised by the caller.
+    let (items, lens) = unsafe { (array(items, count as usize), array(lens, count as usize)) };
+    let (items, lens) = (items.ok_or(NO_ARGUMENT)?, lens.ok_or(NO_ARGUMENT)?);
+    let out = out.ok_or(NO_ARGUMENT)?;
+    let mut writer = ItemsWriter::new(out, LookupReplyHeader::LEN, count).map_err(unwritable)?;
+    for (&item, &len) in items.iter().zip(lens) {
+        // SAFETY: as promised by the caller.
+        let item = unsafe { bytes(item.cast(), len as usize) }.ok_or(NO_ARGUMENT)?;
+        if item.len() < L::ITEM {
+            return Err(NIPC_ERR_BAD_LAYOUT);
+        }
+        L::read(Reader::new(item)).map_err(malformed)?;
+        let copy = |out: &mut [u8]| {
+            out.get_mut(..item.len()).ok_or(Unwritable::Full)?.copy_from_slice(item);
+            Ok(item.len())
+        };
+        writer.push(copy).map_err(unwritable)?;
+    }
+    let (out, len) = writer.finish();
+    LookupReplyHeader { item_count: count, generation }.write(out);
+    Ok(len)
+}
+
+/// Reads a request, lets `handle` answer it, and returns the length of the reply. `bare` is how
+/// long the item of a key without a value is.
+pub(super) fn dispatch<L: Lookup>(
+    request: &[u8],
+    out: &mut [u8],
+    bare: impl Fn(L::Key<'_>) -> usize,
+    handle: impl FnOnce(&RequestView, &mut Builder) -> bool,
+) -> Result<usize, nipc_error_t> {
+    let keys = <L as Service>::read_request(request).map_err(malformed)?;
+    if out.len() < LookupReplyHeader::LEN {
+        return Err(unwritable(Unwritable::Full));
+    }
+    let lens: Vec<u32> = keys.iter().map(|key| bare(key) as u32).collect();
+    let mut behind = lens.clone();
+    let mut end = 0;
+    for bytes in behind.iter_mut().rev() {
+        // The last item is not padded, those before it are.
+        end += if end == 0 { *bytes } else { bytes.next_multiple_of(8) };
+        *bytes = end;
+    }
+    let mut builder = Builder::new(out.as_mut_ptr(), out.len(), keys.len(), 0);
+    builder.set_lens(lens.as_ptr(), keys.len());
+    builder.payload_exceeded_suffix_bytes = behind.as_mut_ptr();
+    let answered = handle(&view_request(request, keys.len()), &mut builder);
+    match (builder.error, answered) {
+        (NIPC_OK, false) => Err(NIPC_ERR_HANDLER_FAILED),
+        (NIPC_OK, true) if builder.item_count != keys.len() => Err(NIPC_ERR_BAD_ITEM_COUNT),
+        // SAFETY: the builder was made of the slice, unless the handler replaced it on purpose.
+        (NIPC_OK, true) => Ok(unsafe { builder.finish() }),
+        (error, _) => Err(error),
+    }
+}
