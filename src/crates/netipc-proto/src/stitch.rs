@@ -186,7 +186,11 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
                 self.subcalls += 1;
                 return Ok(Step::Ask);
             }
-            if needed == usize::MAX || !self.no_larger_request {
+            if needed == usize::MAX {
+                let why = "key without a form on the wire";
+                return Err(Mismatch::Unwritable(Unwritable::Invalid(why)));
+            }
+            if !self.no_larger_request {
                 return Ok(Step::Grow(needed));
             }
             self.answer_here(*first)?;
@@ -301,15 +305,11 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
         halved > 0
     }
 
-    /// All answers as one reply, as if there had been one call.
-    ///
-    /// # Panics
-    ///
-    /// If it is not [`Step::Done`].
-    pub fn finish(self) -> Found<'o, L> {
-        let generation = self.generation.expect("every key is answered");
+    /// Ends the lookup: all answers now stand in `out` as one reply, as if there had been one call.
+    /// [`Found::again`] reads it.
+    pub fn finish(self) {
+        let generation = self.generation.unwrap_or(0);
         let item_count = self.keys.len() as u32;
         LookupReplyHeader { item_count, generation }.write(self.out);
-        Found::again(self.out).expect("every item was read before")
     }
 }

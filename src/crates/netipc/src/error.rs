@@ -1,6 +1,6 @@
 //! What can go wrong, for programs and for people.
 
-use std::{borrow::Cow, fmt, io};
+use std::{borrow::Cow, fmt, io, sync::Arc};
 
 use netipc_proto::Malformed;
 
@@ -96,7 +96,7 @@ impl fmt::Display for ErrorKind {
 ///
 /// Displayed as `connect to /run/x/y.sock: connection refused`; the operating system's error, where
 /// there is one, is the [`source`](std::error::Error::source).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     /// What was tried, on what. Empty if the kind says it all.
@@ -104,9 +104,9 @@ pub struct Error {
     cause: Option<Cause>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cause {
-    System(io::Error),
+    System(Arc<io::Error>),
     Malformed(Malformed),
 }
 
@@ -123,12 +123,21 @@ impl Error {
     pub fn system(context: impl Into<Cow<'static, str>>, cause: impl Into<io::Error>) -> Self {
         let cause = cause.into();
         let kind = kind_of(&cause);
-        Error { kind, context: context.into(), cause: Some(Cause::System(cause)) }
+        Error { kind, context: context.into(), cause: Some(Cause::System(Arc::new(cause))) }
     }
 
     /// The same failure under another kind, where the caller knows better than the number.
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// The same failure, as the reason why what `context` says failed.
+    pub fn within(mut self, context: impl fmt::Display) -> Self {
+        self.context = match self.context.is_empty() {
+            true => context.to_string().into(),
+            false => format!("{context}: {}", self.context).into(),
+        };
         self
     }
 
@@ -205,7 +214,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
-            Some(Cause::System(cause)) => Some(cause),
+            Some(Cause::System(cause)) => Some(&**cause),
             Some(Cause::Malformed(cause)) => Some(cause),
             None => None,
         }

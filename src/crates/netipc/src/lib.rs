@@ -1,16 +1,42 @@
-//! x
+//! Local inter-process communication: typed services over sockets and shared memory.
+//!
+//! Programs on one host ask each other typed questions. A client names a *service* (a directory and
+//! a name), never a process. The service may not exist yet, may die, may come back: the caller goes
+//! on working. Four layers, each usable alone:
+//!
+//! - **Codec** ([`proto`]): bytes to typed views and back, without I/O.
+//! - **Transport** ([`transport`]): sessions that carry whole messages.
+//! - **Typed calls**: [`Client`] and [`Server`], written once for every kind of service ([`kinds`]).
+//! - **Snapshot cache** ([`Cache`]): the latest snapshot kept locally, looked up without I/O.
+//!
+//! The wire is described in PROTOCOL.md at the root of the repository.
+#![deny(unsafe_op_in_unsafe_fn)]
 
-// Until what uses them is there.
-#[allow(dead_code, unused_imports)]
+mod cache;
+mod client;
 mod endpoint;
 mod error;
-#[allow(dead_code, unused_imports)]
+mod link;
+mod options;
+pub mod protocol;
+mod server;
+pub mod service;
 mod shm;
-#[allow(dead_code, unused_imports)]
 mod sys;
 mod wait;
 
-pub use error::{Error, ErrorKind, Result};
-pub use shm::{RegionError, RegionFault};
-pub use sys::{Abort, PeerCredentials};
-pub use wait::Wait;
+pub mod transport;
+
+pub use netipc_proto as proto;
+pub use netipc_proto::{Ceilings, Declined, Found, Handler, Labels, Text, kinds};
+
+pub use crate::{
+    cache::{Cache, CacheStatus, Snapshot},
+    client::{Client, ClientOptions, ClientState, ClientStatus, DEFAULT_TIMEOUT},
+    error::{Error, ErrorKind, Result},
+    options::SessionOptions,
+    server::{AllowRule, Respond, Server, ServerOptions},
+    shm::{RegionError, RegionFault},
+    sys::{Abort, PeerCredentials},
+    wait::Wait,
+};

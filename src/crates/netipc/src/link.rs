@@ -1,0 +1,494 @@
+//! A session: whole messages out, whole messages in, over a socket or shared memory
+//! (PROTOCOL.md, sections 6 to 9).
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use netipc_proto::{
+    Agreement, Fault, Header, Hello, Refusal, Role, Rules,
+    handshake::profile,
+    parts::{Cut, Join, Part},
+    session::check_batch,
+};
+
+use crate::{
+    endpoint::{region_path, socket_path},
+    error::{Error, ErrorKind, Result},
+    options::SessionOptions,
+    shm::{Shared, Taken},
+    sys::{PeerCredentials, Socket},
+    wait::Wait,
+};
+
+/// The longest a peer may take for its step of the handshake.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Shared memory has no descriptor to wait for, so the socket and the abort are looked at this
+/// often while a client waits there. An answer ends the wait at once all the same.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// What room is kept for messages that are yet to come; more is given back.
+const KEPT_ROOM: usize = 1 << 20;
+
+/// A connected session.
+///
+/// It belongs to one thread at a time. Messages are whole: cutting large ones into packets and
+/// joining them is done here. Requests may be pipelined over a socket; over shared memory each is
+/// followed by its response before the next.
+///
+/// Who runs an own event loop waits until the descriptor is readable and calls
+/// [`try_receive`](Self::try_receive), or until it is writable and calls
+/// [`try_send`](Self::try_send); neither blocks. Over shared memory the descriptor only tells that
+/// the peer hung up, and messages are waited for with [`receive`](Self::receive).
+#[derive(Debug)]
+pub struct Session {
+    /// Dropped before the socket, so that the region is gone when the peer notices the end.
+    shared: Option<Shared>,
+    socket: Arc<Socket>,
+    agreement: Agreement,
+    rules: Rules,
+    outgoing: Option<Outgoing>,
+    incoming: Option<Join>,
+    /// Where payloads arrive. Its length is the room there is; how much of it is the current
+    /// payload, `payload_len` says.
+    inbox: Vec<u8>,
+    payload_len: usize,
+    /// The envelope of a message that was too large to receive.
+    refused: Option<Header>,
+    fallback: Option<Error>,
+}
+
+/// A message of which some packets are sent.
+#[derive(Debug)]
+struct Outgoing {
+    header: Header,
+    cut: Cut,
+    next: Part,
+}
+
+impl Session {
+    /// Connects to `service` in `dir` and agrees on a session.
+    ///
+    /// If shared memory was agreed on and cannot be used, a second session without it takes the
+    /// place of the first; [`fallback`](Self::fallback) then says why. Each step of the peer may
+    /// take 5 seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] and the other failures of connecting;
+    /// [`ErrorKind::AuthenticationFailed`], [`ErrorKind::Incompatible`],
+    /// [`ErrorKind::NoCommonProfile`], [`ErrorKind::LimitExceeded`] if the server refuses;
+    /// [`ErrorKind::Disconnected`] if it hangs up instead of answering; [`ErrorKind::Protocol`] if
+    /// its answer is none; [`ErrorKind::TimedOut`]; [`ErrorKind::Aborted`].
+    pub fn connect(
+        dir: &Path,
+        service: &str,
+        options: &SessionOptions,
+        wait: Wait<'_>,
+    ) -> Result<Session> {
+        let path = socket_path(dir, service)?;
+        let (socket, agreement) = greet(&path, options, wait)?;
+        if !agreement.uses_shared_memory() {
+            return Ok(Session::over(Role::Client, socket.into(), None, agreement));
+        }
+        match Shared::attach(dir, service, agreement.session_id) {
+            Ok(shared) => Ok(Session::over(Role::Client, socket.into(), Some(shared), agreement)),
+            Err(error) => {
+                let cause = Error::from(error);
+                drop(socket);
+                let baseline = SessionOptions {
+                    supported_profiles: options.supported_profiles & !profile::SHM,
+                    preferred_profiles: options.preferred_profiles & !profile::SHM,
+                    ..options.clone()
+                };
+                if baseline.supported_profiles == 0 {
+                    return Err(cause);
+                }
+                let (socket, agreement) = greet(&path, &baseline, wait)?;
+                let mut session = Session::over(Role::Client, socket.into(), None, agreement);
+                session.fallback = Some(cause);
+                Ok(session)
+            }
+        }
+    }
+
+    /// A session that was agreed on over `socket`.
+    pub(crate) fn over(
+        role: Role,
+        socket: Arc<Socket>,
+        shared: Option<Shared>,
+        agreement: Agreement,
+    ) -> Self {
+        Session {
+            shared,
+            socket,
+            rules: Rules::new(role, &agreement),
+            agreement,
+            outgoing: None,
+            incoming: None,
+            inbox: Vec::new(),
+            payload_len: 0,
+            refused: None,
+            fallback: None,
+        }
+    }
+
+    /// What was agreed: limits, profile and the number of the session.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
+    /// Whether messages travel through shared memory.
+    pub fn is_shared_memory(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Why messages travel over the socket although shared memory was agreed on first.
+    pub fn fallback(&self) -> Option<&Error> {
+        self.fallback.as_ref()
+    }
+
+    /// Who the peer is, as the kernel knows it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn peer(&self) -> Result<PeerCredentials> {
+        self.socket.peer().map_err(|cause| Error::system("ask who the peer is", cause))
+    }
+
+    /// Whether the peer hung up. What it sent before can still be received.
+    pub fn peer_gone(&self) -> bool {
+        self.socket.peer_gone()
+    }
+
+    /// How many requests of this side wait for their response.
+    pub fn in_flight(&self) -> usize {
+        self.rules.in_flight()
+    }
+
+    /// Sends a message, waiting for room if there is none.
+    ///
+    /// `header.payload_len` is set to the length of `payload`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] and [`ErrorKind::DuplicateId`]: nothing was sent, and the
+    /// session can be used further. After any other error it cannot.
+    pub fn send(&mut self, header: &Header, payload: &[u8], wait: Wait<'_>) -> Result<()> {
+        while !self.try_send(header, payload)? {
+            self.socket.wait_writable(wait)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a message as far as there is room. `false` if there was not enough: call it again
+    /// with the same message when the descriptor is writable.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn try_send(&mut self, header: &Header, payload: &[u8]) -> Result<bool> {
+        let mut outgoing = match self.outgoing.take() {
+            Some(begun) => begun,
+            None => {
+                let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                let header = Header { payload_len, ..*header };
+                self.rules.send(&header)?;
+                if self.shared.is_some() {
+                    return self.send_shared(&header, payload).map(|()| true);
+                }
+                let begun = Cut::new(&header, self.agreement.agreed_packet_size);
+                let mut cut = begun.inspect_err(|_| self.rules.unsend(&header))?;
+                let next = cut.next().expect("every message has a first packet");
+                Outgoing { header, cut, next }
+            }
+        };
+        loop {
+            let Part { head, payload: range } = &outgoing.next;
+            match self.socket.send(head, &payload[range.clone()]) {
+                Ok(true) => match outgoing.cut.next() {
+                    Some(next) => outgoing.next = next,
+                    None => return Ok(true),
+                },
+                Ok(false) => {
+                    self.outgoing = Some(outgoing);
+                    return Ok(false);
+                }
+                Err(cause) => {
+                    self.rules.unsend(&outgoing.header);
+                    return Err(Error::system("send to the peer", cause));
+                }
+            }
+        }
+    }
+
+    fn send_shared(&mut self, header: &Header, payload: &[u8]) -> Result<()> {
+        let shared = self.shared.as_mut().expect("only called with shared memory");
+        if self.rules.in_flight() > 1 {
+            self.rules.unsend(header);
+            let why = "send over shared memory before the response to the last request";
+            return Err(Error::new(ErrorKind::InvalidInput, why));
+        }
+        shared.publish(&header.to_bytes(), payload).map_err(|error| {
+            self.rules.unsend(header);
+            error.into()
+        })
+    }
+
+    /// Waits for a message and returns its envelope; [`payload`](Self::payload) has the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Disconnected`], [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`];
+    /// [`ErrorKind::LimitExceeded`], [`ErrorKind::Protocol`], [`ErrorKind::Parts`],
+    /// [`ErrorKind::UnknownId`] if the peer breaks the rules. The session cannot be used further.
+    pub fn receive(&mut self, wait: Wait<'_>) -> Result<Header> {
+        if self.shared.is_some() {
+            return self.receive_shared(wait);
+        }
+        loop {
+            if let Some(header) = self.try_receive()? {
+                return Ok(header);
+            }
+            self.socket.wait_readable(wait)?;
+        }
+    }
+
+    /// The payload of the last message received, until the next is received.
+    pub fn payload(&self) -> &[u8] {
+        &self.inbox[..self.payload_len]
+    }
+
+    /// Takes the next message if all of it is there. `None` if not: call it again when the
+    /// descriptor is readable.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), without those of waiting.
+    pub fn try_receive(&mut self) -> Result<Option<Header>> {
+        self.payload_len = 0;
+        if let Some(shared) = &mut self.shared {
+            let limit = message_limit(&self.rules);
+            return match shared.poll(limit)? {
+                Some(length) => self.take_shared(length).map(Some),
+                None => Ok(None),
+            };
+        }
+        let packet_size = self.agreement.agreed_packet_size;
+        loop {
+            let mut head = [0; Header::LEN];
+            let range = match &self.incoming {
+                Some(join) => join.next(),
+                None => 0..message_limit(&self.rules).min(packet_size as usize) - Header::LEN,
+            };
+            if self.inbox.len() < range.end {
+                self.inbox.resize(range.end, 0);
+            }
+            let received = self.socket.receive(&mut head, &mut self.inbox[range.clone()]);
+            let packet = match received {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return Ok(None),
+                Err(cause) => {
+                    let error = Error::system("receive from the peer", cause);
+                    return Err(error.with_kind(ErrorKind::Disconnected));
+                }
+            };
+            if packet.len == 0 {
+                return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
+            }
+            let payload_len = packet.len.saturating_sub(Header::LEN);
+            let head = &head[..packet.len.min(Header::LEN)];
+            let join = match &mut self.incoming {
+                Some(join) => {
+                    if packet.truncated {
+                        return Err(Fault::WrongPart.into());
+                    }
+                    join.push(head, payload_len)?;
+                    join
+                }
+                none => {
+                    let header = Header::read(head).map_err(Fault::Malformed)?;
+                    self.rules.receive(&header).inspect_err(|_| self.refused = Some(header))?;
+                    if packet.truncated {
+                        return Err(Fault::Trailing.into());
+                    }
+                    none.insert(Join::start(&header, payload_len, packet_size)?)
+                }
+            };
+            if join.is_complete() {
+                let header = *join.header();
+                self.incoming = None;
+                self.payload_len = header.payload_len as usize;
+                check_batch(&header, self.payload())?;
+                return Ok(Some(header));
+            }
+        }
+    }
+
+    fn receive_shared(&mut self, wait: Wait<'_>) -> Result<Header> {
+        loop {
+            let remaining = wait.remaining()?;
+            if let Some(header) = self.try_receive()? {
+                return Ok(header);
+            }
+            let limit = message_limit(&self.rules);
+            let shared = self.shared.as_mut().expect("only called with shared memory");
+            // A server waits without looking around: its bell is rung when the socket hangs up.
+            let until = match self.rules.role {
+                Role::Server => remaining.and_then(|left| Instant::now().checked_add(left)),
+                Role::Client => {
+                    Some(Instant::now() + remaining.map_or(GLANCE, |left| left.min(GLANCE)))
+                }
+            };
+            match shared.take(limit, until)? {
+                Taken::Message(length) => return self.take_shared(length),
+                Taken::Rung => return Err(ErrorKind::Aborted.into()),
+                Taken::TimedOut => {}
+            }
+            if self.socket.peer_gone() {
+                // It may have answered just before it went.
+                return match self.try_receive()? {
+                    Some(header) => Ok(header),
+                    None => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
+                };
+            }
+        }
+    }
+
+    /// Copies the message of `length` bytes out of shared memory, then looks at the copy.
+    fn take_shared(&mut self, length: usize) -> Result<Header> {
+        let shared = self.shared.as_ref().expect("only called with shared memory");
+        let mut head = [0; Header::LEN];
+        let Some(payload_len) = length.checked_sub(Header::LEN) else {
+            return Err(Fault::Length.into());
+        };
+        if self.inbox.len() < payload_len {
+            self.inbox.resize(payload_len, 0);
+        }
+        shared.copy(0, &mut head);
+        shared.copy(Header::LEN, &mut self.inbox[..payload_len]);
+        let header = Header::read(&head).map_err(Fault::Malformed)?;
+        self.rules.receive(&header)?;
+        if header.payload_len as usize != payload_len {
+            return Err(Fault::Length.into());
+        }
+        self.payload_len = payload_len;
+        check_batch(&header, self.payload())?;
+        Ok(header)
+    }
+
+    /// Gives room back that only an unusually large message needed.
+    pub(crate) fn forget_payload(&mut self) {
+        self.payload_len = 0;
+        if self.inbox.len() > KEPT_ROOM {
+            self.inbox = Vec::new();
+        }
+    }
+
+    /// The envelope of the message that broke the limits, after [`ErrorKind::LimitExceeded`].
+    pub(crate) fn refused(&self) -> Option<&Header> {
+        self.refused.as_ref()
+    }
+
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    pub(crate) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
+    }
+}
+
+/// The longest message that may come in, envelope included.
+fn message_limit(rules: &Rules) -> usize {
+    (rules.incoming.payload_bytes as usize).saturating_add(Header::LEN)
+}
+
+/// Connects a socket and asks for a session.
+fn greet(path: &Path, options: &SessionOptions, wait: Wait<'_>) -> Result<(Socket, Agreement)> {
+    let wait = wait.capped(HANDSHAKE);
+    let socket = Socket::connect(path, wait)?;
+    let offer = options.offer(socket.max_packet());
+    let context = || format!("agree with {}", path.display());
+    let asked = ask(&socket, &offer, wait).map_err(|error| error.within(context()))?;
+    let agreement = offer.agreement(&asked).map_err(|refusal| refused(refusal, context()))?;
+    Ok((socket, agreement))
+}
+
+/// Sends a HELLO and returns the packet that answers it.
+fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<Vec<u8>> {
+    let hello = offer.packet();
+    while !socket.send(&hello, &[]).map_err(|cause| Error::system("send a HELLO", cause))? {
+        socket.wait_writable(wait)?;
+    }
+    loop {
+        if let Some(packet) = receive_short(socket)? {
+            return Ok(packet);
+        }
+        socket.wait_readable(wait)?;
+    }
+}
+
+/// Takes one packet of the handshake if it is there. Longer ones are cut: what counts stands first.
+pub(crate) fn receive_short(socket: &Socket) -> Result<Option<Vec<u8>>> {
+    let (mut head, mut body) = ([0; Header::LEN], [0; 96]);
+    match socket.receive(&mut head, &mut body) {
+        Ok(None) => Ok(None),
+        Ok(Some(packet)) if packet.len == 0 => Err(ErrorKind::Disconnected.into()),
+        Ok(Some(packet)) => {
+            let mut bytes = [head.as_slice(), body.as_slice()].concat();
+            bytes.truncate(packet.len);
+            Ok(Some(bytes))
+        }
+        Err(cause) => {
+            let error = Error::system("receive a step of the handshake", cause);
+            Err(error.with_kind(ErrorKind::Disconnected))
+        }
+    }
+}
+
+/// A refusal as the failure of what `context` says.
+pub(crate) fn refused(refusal: Refusal, context: String) -> Error {
+    let kind = match refusal {
+        Refusal::Malformed(_) | Refusal::BadHello(_) | Refusal::Unexpected => ErrorKind::Protocol,
+        Refusal::BadGrant(_) => ErrorKind::Protocol,
+        Refusal::Incompatible => ErrorKind::Incompatible,
+        Refusal::NoProfile => ErrorKind::NoCommonProfile,
+        Refusal::AuthFailed => ErrorKind::AuthenticationFailed,
+        Refusal::LimitExceeded => ErrorKind::LimitExceeded,
+        Refusal::Other(_) => ErrorKind::Rejected,
+    };
+    Error::new(kind, format!("{context}: {refusal}"))
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault {
+            Fault::Malformed(_) | Fault::Trailing | Fault::Length => ErrorKind::Protocol,
+            Fault::BadPart(_) | Fault::WrongPart => ErrorKind::Parts,
+            Fault::PacketSize => ErrorKind::InvalidInput,
+            Fault::TooLong { .. } | Fault::TooManyItems { .. } => ErrorKind::LimitExceeded,
+            Fault::DuplicateId(_) => ErrorKind::DuplicateId,
+            Fault::UnknownId(_) => ErrorKind::UnknownId,
+        };
+        Error::new(kind, fault.to_string())
+    }
+}
+
+/// Creates the region that a session with shared memory will use.
+pub(crate) fn create_shared(dir: &Path, service: &str, agreement: &Agreement) -> Result<Shared> {
+    let too_large = || {
+        let path = region_path(dir, service, agreement.session_id);
+        let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+        Error::system(format!("create {path}"), io::Error::from(io::ErrorKind::FileTooLarge))
+    };
+    let capacity = |bytes: u32| bytes.checked_add(Header::LEN as u32).ok_or_else(too_large);
+    let request = capacity(agreement.agreed_max_request_payload_bytes)?;
+    let response = capacity(agreement.agreed_max_response_payload_bytes)?;
+    Ok(Shared::create(dir, service, agreement.session_id, request, response)?)
+}

@@ -1,0 +1,303 @@
+//! One client of a server: agreeing on a session, then request by request.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use netipc_proto::{
+    Header, Hello, Kind, Refusal, Response, Role, Status,
+    handshake::profile,
+    retry::{Capacity, next_power_of_two},
+};
+
+use super::core::Core;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    link::{Session, create_shared, receive_short, refused},
+    shm::Bell,
+    sys::{Interest, Socket},
+};
+
+/// A client, from being accepted to hanging up.
+pub(super) struct Conn {
+    /// What the poller calls it.
+    pub(super) token: u64,
+    /// To hang up from other threads, whoever uses the session.
+    pub(super) socket: Arc<Socket>,
+    /// What wakes the thread of a session over shared memory.
+    pub(super) bell: Mutex<Option<Bell>>,
+    /// Held by the one thread that serves it.
+    pub(super) stage: Mutex<Stage>,
+}
+
+pub(super) enum Stage {
+    /// It was accepted and has said nothing yet.
+    Greeting,
+    /// Over a socket: served by the workers.
+    Open(Box<Open>),
+    /// Over shared memory: served by a thread of its own.
+    Shared,
+    /// It is over.
+    Ended,
+}
+
+pub(super) struct Open {
+    session: Session,
+    /// A response of which not all could be sent yet.
+    unsent: Option<(Response, Vec<u8>)>,
+}
+
+/// What to do with a client after it was served.
+pub(super) enum After {
+    /// Watch it for this.
+    Watch(Interest),
+    /// Give it a thread of its own.
+    Thread(Box<Session>),
+    /// Forget it.
+    End,
+}
+
+/// Of one client, before others get their turn.
+const REQUESTS_IN_A_ROW: usize = 64;
+
+impl Conn {
+    pub(super) fn new(token: u64, socket: Socket) -> Self {
+        Conn {
+            token,
+            socket: Arc::new(socket),
+            bell: Mutex::new(None),
+            stage: Mutex::new(Stage::Greeting),
+        }
+    }
+
+    /// Makes its thread, if it has one, look around.
+    pub(super) fn ring(&self) {
+        if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
+            bell.ring();
+        }
+    }
+
+    /// Hangs up, whatever is going on.
+    pub(super) fn cut_off(&self) {
+        self.socket.shutdown();
+        self.ring();
+    }
+}
+
+/// The limits of a server, which learn from what clients needed. They never fall.
+pub(super) struct Learned {
+    request: AtomicU32,
+    response: AtomicU32,
+    request_ceiling: u32,
+    response_ceiling: u32,
+}
+
+impl Learned {
+    pub(super) fn new(request: Capacity, response: Capacity) -> Self {
+        Learned {
+            request: AtomicU32::new(request.bytes()),
+            response: AtomicU32::new(response.bytes()),
+            request_ceiling: request.ceiling(),
+            response_ceiling: response.ceiling(),
+        }
+    }
+
+    pub(super) fn request(&self, bytes: u64) {
+        learn(&self.request, bytes, self.request_ceiling);
+    }
+
+    pub(super) fn response(&self, bytes: u64) {
+        learn(&self.response, bytes, self.response_ceiling);
+    }
+}
+
+/// Each limit stands for itself and guards nothing, so no order is needed.
+fn learn(limit: &AtomicU32, needed: u64, ceiling: u32) {
+    if needed > u64::from(limit.load(Relaxed)) {
+        limit.fetch_max(next_power_of_two(needed).min(ceiling), Relaxed);
+    }
+}
+
+impl Core {
+    /// Takes the HELLO of a client, if it is there, and answers it.
+    pub(super) fn greet(&self, conn: &Conn) -> Result<Option<Session>> {
+        let Some(packet) = receive_short(&conn.socket)? else { return Ok(None) };
+        let agreed = Hello::from_packet(&packet).and_then(|hello| self.agree(conn, &hello));
+        let context = || String::from("agree with a client");
+        match agreed {
+            Ok(session) => {
+                let ack = session.agreement().packet();
+                match conn.socket.send(&ack, &[]) {
+                    Ok(true) => Ok(Some(session)),
+                    Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
+                    Err(cause) => Err(Error::system(context(), cause)),
+                }
+            }
+            Err(refusal) => {
+                if let Some(packet) = refusal.packet() {
+                    // It is hung up on anyway: whether it gets to know why is up to it.
+                    let _ = conn.socket.send(&packet, &[]);
+                }
+                Err(refused(refusal, context()))
+            }
+        }
+    }
+
+    /// Decides on a session. The memory it uses exists when this returns.
+    fn agree(&self, conn: &Conn, hello: &Hello) -> Result<Session, Refusal> {
+        let mut terms = self.options.session.terms(conn.socket.max_packet());
+        terms.max_request_payload_bytes = self.learned.request.load(Relaxed);
+        terms.max_response_payload_bytes = self.learned.response.load(Relaxed);
+        loop {
+            let agreement = terms.agree(hello, self.next_session_id())?;
+            let shared = if agreement.uses_shared_memory() {
+                match create_shared(&self.dir, &self.service, &agreement) {
+                    Ok(shared) => Some(shared),
+                    // A server that lives has a session of that number: the next may be free.
+                    Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
+                    Err(_) => {
+                        terms.supported_profiles &= !profile::SHM;
+                        continue;
+                    }
+                }
+            } else {
+                None
+            };
+            return Ok(Session::over(Role::Server, Arc::clone(&conn.socket), shared, agreement));
+        }
+    }
+
+    /// Serves a client of whom the poller said that something happened.
+    pub(super) fn attend(&self, conn: &Conn, stage: &mut Stage, out: &mut Vec<u8>) -> After {
+        match stage {
+            Stage::Greeting => match self.greet(conn) {
+                Ok(None) => After::Watch(Interest::Readable),
+                Ok(Some(session)) => {
+                    self.greeted(conn);
+                    if session.is_shared_memory() {
+                        *stage = Stage::Shared;
+                        return After::Thread(Box::new(session));
+                    }
+                    let mut open = Box::new(Open { session, unsent: None });
+                    let after = self.converse(&mut open, out);
+                    *stage = Stage::Open(open);
+                    after
+                }
+                Err(_) => After::End,
+            },
+            Stage::Open(open) => self.converse(open, out),
+            Stage::Shared => {
+                conn.ring();
+                After::Watch(Interest::Hangup)
+            }
+            Stage::Ended => After::End,
+        }
+    }
+
+    /// Answers requests over a socket until there is none, or no room for the answer.
+    fn converse(&self, open: &mut Open, out: &mut Vec<u8>) -> After {
+        for _ in 0..REQUESTS_IN_A_ROW {
+            if let Some((response, payload)) = open.unsent.take() {
+                match open.session.try_send(&response.header, &payload) {
+                    Ok(true) if response.hang_up => return After::End,
+                    Ok(true) => {}
+                    Ok(false) => {
+                        open.unsent = Some((response, payload));
+                        return After::Watch(Interest::Writable);
+                    }
+                    Err(_) => return After::End,
+                }
+            }
+            let response = match open.session.try_receive() {
+                Ok(None) => return After::Watch(Interest::Readable),
+                Ok(Some(_)) if self.is_stopping() => return After::End,
+                Ok(Some(request)) => match self.answer(&open.session, &request, out) {
+                    Some(response) => response,
+                    None => return After::End,
+                },
+                Err(error) => match self.regret(&open.session, &error) {
+                    Some(response) => response,
+                    None => return After::End,
+                },
+            };
+            open.session.forget_payload();
+            let payload = &out[..response.header.payload_len as usize];
+            match open.session.try_send(&response.header, payload) {
+                Ok(true) if response.hang_up => return After::End,
+                Ok(true) => {}
+                Ok(false) => {
+                    open.unsent = Some((response, payload.to_vec()));
+                    return After::Watch(Interest::Writable);
+                }
+                Err(_) => return After::End,
+            }
+        }
+        After::Watch(Interest::Readable)
+    }
+
+    /// Answers requests over shared memory until the session ends.
+    pub(super) fn converse_shared(&self, session: &mut Session) {
+        let mut out = Vec::new();
+        while !self.is_stopping() {
+            let response = match session.receive(crate::wait::Wait::FOREVER) {
+                Ok(_) if self.is_stopping() => return,
+                Ok(request) => self.answer(session, &request, &mut out),
+                // The bell was rung: either the peer is gone or the server stops.
+                Err(error) if error.kind() == ErrorKind::Aborted && !session.peer_gone() => {
+                    continue;
+                }
+                Err(error) => self.regret(session, &error),
+            };
+            let Some(response) = response else { return };
+            session.forget_payload();
+            let payload = &out[..response.header.payload_len as usize];
+            match session.try_send(&response.header, payload) {
+                Ok(_) if !response.hang_up => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The response to a request, with its payload at the start of `out`. `None` if the session
+    /// must end without one.
+    fn answer(&self, session: &Session, request: &Header, out: &mut Vec<u8>) -> Option<Response> {
+        if request.kind != Kind::Request {
+            return None;
+        }
+        let limit = session.agreement().agreed_max_response_payload_bytes;
+        self.learned.request(u64::from(request.payload_len));
+        if out.len() < limit as usize {
+            // Fresh zeroes cost nothing until they are used; growing would copy.
+            *out = vec![0; limit as usize];
+        }
+        let out = &mut out[..limit as usize];
+        let permit = self.permits.take();
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            self.responder.respond(request, session.payload(), out)
+        }));
+        drop(permit);
+        // A handler that panicked may have left anything behind, but only in `out`.
+        let response =
+            handled.unwrap_or_else(|_| Response::without_payload(request, Status::InternalError));
+        let status = Status::from_code(response.header.transport_status);
+        self.learned.response(match status {
+            Some(Status::LimitExceeded) => u64::from(limit) * 2,
+            _ => u64::from(response.header.payload_len),
+        });
+        Some(response)
+    }
+
+    /// The response to a request that was too large to receive.
+    fn regret(&self, session: &Session, error: &Error) -> Option<Response> {
+        let request = session.refused().filter(|_| error.kind() == ErrorKind::LimitExceeded)?;
+        if request.kind != Kind::Request {
+            return None;
+        }
+        self.learned.request(u64::from(request.payload_len));
+        Some(Response::without_payload(request, Status::LimitExceeded))
+    }
+}

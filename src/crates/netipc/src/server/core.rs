@@ -1,0 +1,406 @@
+//! What all clients of a server share: its endpoint, its workers, and how it ends.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Respond, ServerOptions,
+    conn::{After, Conn, Learned, Stage},
+    permits::Permits,
+};
+use crate::{
+    endpoint::{Endpoint, ListenOptions},
+    error::{Error, Result},
+    link::{HANDSHAKE, Session},
+    sys::{Interest, Poller, Readiness, Socket},
+};
+
+/// Everything a server is, whatever it serves.
+pub(super) struct Core {
+    pub(super) dir: PathBuf,
+    pub(super) service: String,
+    pub(super) options: ServerOptions,
+    pub(super) responder: Box<dyn Respond>,
+    pub(super) learned: Learned,
+    pub(super) permits: Permits,
+    endpoint: Mutex<Option<Arc<Endpoint>>>,
+    poller: Poller,
+    stopping: AtomicBool,
+    session_ids: AtomicU64,
+    tokens: AtomicU64,
+    /// When to accept again after the system had no descriptor left.
+    accept_again: Mutex<Option<Instant>>,
+    conns: Mutex<HashMap<u64, Arc<Conn>>>,
+    /// Until when those who have not agreed on a session must have. The first is the next: tokens
+    /// ascend.
+    greetings: Mutex<BTreeMap<u64, Instant>>,
+    life: Mutex<Life>,
+    ended: Condvar,
+}
+
+/// What threads there are. Those of sessions end with their entry in `conns`.
+#[derive(Debug, Default)]
+struct Life {
+    ran: bool,
+    running: bool,
+    workers: usize,
+    /// Whoever is still busy is not waited for.
+    abandoned: bool,
+}
+
+/// The poller's token of the endpoint. Clients have those from 1 on.
+const ENDPOINT: u64 = 0;
+
+/// Between two attempts to accept when the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// At once, before others get their turn.
+const ACCEPTS_IN_A_ROW: usize = 32;
+
+/// How long a session that was cut off may take to end.
+const LAST_GRACE: Duration = Duration::from_millis(900);
+
+impl Core {
+    pub(super) fn bind(
+        dir: &Path,
+        service: &str,
+        options: ServerOptions,
+        responder: Box<dyn Respond>,
+    ) -> Result<Self> {
+        let listen =
+            ListenOptions { mode: options.mode, group: options.group, backlog: options.backlog };
+        let endpoint = Endpoint::listen(dir, service, &listen)?;
+        let context = || format!("serve {}", endpoint.path().display());
+        // What servers that were killed left behind. If it cannot be removed it does no harm now:
+        // a session that needs the same name says so.
+        let _ = crate::shm::sweep(dir, service);
+        let poller = Poller::new().map_err(|cause| Error::system(context(), cause))?;
+        poller
+            .add(endpoint.socket(), ENDPOINT, Interest::Readable)
+            .map_err(|cause| Error::system(context(), cause))?;
+        Ok(Core {
+            dir: dir.to_owned(),
+            service: service.to_owned(),
+            learned: Learned::new(
+                options.session.request_limit(),
+                options.session.response_limit(),
+            ),
+            permits: Permits::new(options.workers.max(1)),
+            options,
+            responder,
+            endpoint: Mutex::new(Some(Arc::new(endpoint))),
+            poller,
+            stopping: AtomicBool::new(false),
+            session_ids: AtomicU64::new(1),
+            tokens: AtomicU64::new(ENDPOINT + 1),
+            accept_again: Mutex::new(None),
+            conns: Mutex::default(),
+            greetings: Mutex::default(),
+            life: Mutex::default(),
+            ended: Condvar::new(),
+        })
+    }
+
+    pub(super) fn run(core: &Arc<Core>) {
+        {
+            let mut life = lock(&core.life);
+            if life.ran || core.is_stopping() {
+                return;
+            }
+            (life.ran, life.running) = (true, true);
+        }
+        for number in 0..core.options.workers.max(1) {
+            lock(&core.life).workers += 1;
+            let worker = Arc::clone(core);
+            let spawned = thread::Builder::new()
+                .name(format!("netipc-{number}"))
+                .spawn(move || worker.work());
+            if spawned.is_err() {
+                // Fewer workers serve as well, and without any other one this thread does.
+                lock(&core.life).workers -= 1;
+                if number == 0 {
+                    lock(&core.life).workers += 1;
+                    core.work();
+                }
+                break;
+            }
+        }
+        let mut life = lock(&core.life);
+        while life.workers > 0 && !life.abandoned {
+            life = wait(&core.ended, life);
+        }
+        drop(life);
+        core.dismiss_idle();
+        let mut life = lock(&core.life);
+        while !lock(&core.conns).is_empty() && !life.abandoned {
+            life = wait(&core.ended, life);
+        }
+        drop(life);
+        core.close();
+        lock(&core.life).running = false;
+        core.ended.notify_all();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        // Pairs with the Release in `stop`.
+        self.stopping.load(Acquire)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Release);
+        self.poller.wake();
+        for conn in self.all() {
+            conn.ring();
+        }
+        self.announce();
+    }
+
+    pub(super) fn drain(&self, timeout: Duration) -> bool {
+        self.stop();
+        if self.await_end(timeout) {
+            return true;
+        }
+        for conn in self.all() {
+            conn.cut_off();
+        }
+        if !self.await_end(LAST_GRACE) {
+            lock(&self.life).abandoned = true;
+            self.announce();
+        }
+        false
+    }
+
+    /// Waits until the server has ended. Whether it has.
+    fn await_end(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut life = lock(&self.life);
+        while life.running {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.ended.wait_timeout(life, left);
+            life = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        lock(&self.conns).len()
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        lock(&self.endpoint).as_ref().map(|endpoint| endpoint.path().to_owned())
+    }
+
+    pub(super) fn close(&self) {
+        let endpoint = lock(&self.endpoint).take();
+        if let Some(endpoint) = endpoint {
+            // A worker may be accepting from it just now, and then closes it.
+            let _ = self.poller.remove(endpoint.socket());
+        }
+    }
+
+    pub(super) fn next_session_id(&self) -> u64 {
+        self.session_ids.fetch_add(1, Relaxed)
+    }
+
+    /// Serves whoever has something to say, until the server stops.
+    fn work(self: &Arc<Self>) {
+        let mut out = Vec::new();
+        while !self.is_stopping() {
+            match self.poller.wait(self.next_deadline()) {
+                Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
+                Ok(Readiness::Ready { token, .. }) => self.serve(token, &mut out),
+                Ok(Readiness::TimedOut) => self.expire(),
+                Ok(Readiness::Woken) => {}
+                // The kernel has no memory for the call just now.
+                Err(_) => thread::yield_now(),
+            }
+        }
+        lock(&self.life).workers -= 1;
+        self.announce();
+    }
+
+    /// When something has to happen that no descriptor tells of.
+    fn next_deadline(&self) -> Option<Instant> {
+        let greeting = lock(&self.greetings).values().next().copied();
+        [greeting, *lock(&self.accept_again)].into_iter().flatten().min()
+    }
+
+    /// Does what has to happen by now.
+    fn expire(self: &Arc<Self>) {
+        let now = Instant::now();
+        loop {
+            let late = {
+                let mut greetings = lock(&self.greetings);
+                greetings
+                    .first_entry()
+                    .filter(|entry| *entry.get() <= now)
+                    .map(|e| e.remove_entry().0)
+            };
+            let Some(token) = late else { break };
+            let conn = lock(&self.conns).get(&token).cloned();
+            if let Some(conn) = conn {
+                let stage = lock(&conn.stage);
+                if matches!(*stage, Stage::Greeting) {
+                    self.end(&conn, stage);
+                }
+            }
+        }
+        let again = lock(&self.accept_again).take_if(|at| *at <= now);
+        if again.is_some() {
+            self.accept();
+        }
+    }
+
+    /// Someone has agreed on a session.
+    pub(super) fn greeted(&self, conn: &Conn) {
+        lock(&self.greetings).remove(&conn.token);
+    }
+
+    fn accept(self: &Arc<Self>) {
+        let Some(endpoint) = lock(&self.endpoint).clone() else { return };
+        for _ in 0..ACCEPTS_IN_A_ROW {
+            match endpoint.socket().accept() {
+                Ok(Some(socket)) => self.welcome(socket),
+                Ok(None) => break,
+                Err(_) => {
+                    // Most likely there is no descriptor left. Those who wait are still there then.
+                    *lock(&self.accept_again) = Some(Instant::now() + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+        // Fails only if the server ended just now and removed it.
+        let _ = self.poller.rearm(endpoint.socket(), ENDPOINT, Interest::Readable);
+    }
+
+    /// Takes in a new client. One who may not be is hung up on by dropping its socket.
+    fn welcome(&self, socket: Socket) {
+        if let Some(allow) = &self.options.allow
+            && !socket.peer().is_ok_and(|peer| allow(&peer))
+        {
+            return;
+        }
+        let token = self.tokens.fetch_add(1, Relaxed);
+        let conn = Arc::new(Conn::new(token, socket));
+        lock(&self.greetings).insert(token, Instant::now() + HANDSHAKE);
+        {
+            let mut conns = lock(&self.conns);
+            if conns.len() >= self.options.max_sessions {
+                self.greeted(&conn);
+                return;
+            }
+            conns.insert(token, Arc::clone(&conn));
+        }
+        if self.poller.add(&*conn.socket, token, Interest::Readable).is_err() {
+            self.end(&conn, lock(&conn.stage));
+        }
+    }
+
+    fn serve(self: &Arc<Self>, token: u64, out: &mut Vec<u8>) {
+        let Some(conn) = lock(&self.conns).get(&token).cloned() else { return };
+        let mut stage = lock(&conn.stage);
+        match self.attend(&conn, &mut stage, out) {
+            After::Watch(_) if self.is_stopping() && !matches!(*stage, Stage::Shared) => {
+                self.end(&conn, stage);
+            }
+            After::Watch(interest) => {
+                // Fails only if the kernel has no memory for it. Then nothing more would be heard.
+                if self.poller.rearm(&*conn.socket, token, interest).is_err() {
+                    conn.cut_off();
+                    self.end(&conn, stage);
+                }
+            }
+            After::Thread(session) => {
+                drop(stage);
+                self.give_thread(&conn, *session);
+            }
+            After::End => self.end(&conn, stage),
+        }
+    }
+
+    /// Lets a thread of its own serve a session over shared memory.
+    fn give_thread(self: &Arc<Self>, conn: &Arc<Conn>, mut session: Session) {
+        *lock(&conn.bell) = session.shared().map(|shared| shared.bell());
+        let name = format!("netipc-shm-{}", session.agreement().session_id);
+        let spawned = thread::Builder::new().name(name).spawn({
+            let (core, conn) = (Arc::clone(self), Arc::clone(conn));
+            move || {
+                core.converse_shared(&mut session);
+                // The bell keeps the memory, the session its file.
+                *lock(&conn.bell) = None;
+                drop(session);
+                core.end(&conn, lock(&conn.stage));
+            }
+        });
+        let watched = match spawned {
+            Ok(_) => self.poller.rearm(&*conn.socket, conn.token, Interest::Hangup),
+            Err(cause) => {
+                // The client finds its session closed and comes back.
+                *lock(&conn.bell) = None;
+                self.end(conn, lock(&conn.stage));
+                Err(cause)
+            }
+        };
+        if watched.is_err() {
+            conn.cut_off();
+        }
+    }
+
+    /// Forgets a client, and hangs up on it.
+    fn end(&self, conn: &Conn, mut stage: MutexGuard<'_, Stage>) {
+        *stage = Stage::Ended;
+        drop(stage);
+        // It may be gone already, if two threads came to the same end.
+        let _ = self.poller.remove(&*conn.socket);
+        self.greeted(conn);
+        lock(&self.conns).remove(&conn.token);
+        if self.is_stopping() {
+            self.announce();
+        }
+    }
+
+    /// Forgets those clients that nobody serves just now.
+    fn dismiss_idle(&self) {
+        for conn in self.all() {
+            if let Ok(stage) = conn.stage.try_lock()
+                && !matches!(*stage, Stage::Shared)
+            {
+                self.end(&conn, stage);
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Conn>> {
+        lock(&self.conns).values().cloned().collect()
+    }
+
+    /// Tells whoever waits for the end to look again.
+    fn announce(&self) {
+        // With the lock, so that it does not come between a last look and the sleep.
+        let _life = lock(&self.life);
+        self.ended.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Handlers run with none of these held, so a panic leaves what they guard whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait<'a>(condvar: &Condvar, life: MutexGuard<'a, Life>) -> MutexGuard<'a, Life> {
+    condvar.wait(life).unwrap_or_else(PoisonError::into_inner)
+}
