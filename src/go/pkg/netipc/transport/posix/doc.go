@@ -1,0 +1,27 @@
+//go:build unix
+
+// Package posix carries the messages of netipc between processes of one machine:
+// over seqpacket sockets on every Unix, and through shared memory on Linux.
+//
+// There are two ways to use it. [Connect], [Listen] and the Shm functions are the
+// carriers one by one: a [Session] moves messages over its socket, and whoever
+// negotiated shared memory opens the region itself. [Dial] and [Pending.Accept]
+// give a [Link], which moves messages over whatever was negotiated, under one
+// notion of deadline; servers and clients of services are built on that.
+//
+// # Waiting
+//
+// Sockets are non-blocking and registered with the runtime's poller: a goroutine
+// that waits on one costs no thread, and Close or Interrupt from another goroutine
+// ends the wait at once. A goroutine that waits on shared memory sleeps in the
+// kernel on a word of it (a futex) and does cost a thread. It is not woken in
+// between: whoever ends the wait rings the sleeper's own bell. A Link watches its
+// socket meanwhile, so that it notices at once when the peer dies.
+//
+// # Trust
+//
+// Whoever can open the socket can speak to the server, hence its mode 0600. Beyond
+// that a peer is not trusted: what it sends is judged before it is used, shared
+// memory is copied before it is looked at, and a region cut short under our feet is
+// an error and not a crash.
+package posix
