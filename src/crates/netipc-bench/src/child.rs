@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child as Process, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Child {
     process: Process,
     stdin: Option<ChildStdin>,
     lines: Receiver<io::Result<String>>,
+    /// What it complained about, once it has ended.
+    complaints: Option<JoinHandle<String>>,
 }
 
 /// What a peer says first.
@@ -73,12 +75,14 @@ impl Child {
         let (program, before) = peer.command.split_first().context("a peer without a command")?;
         let mut command = Command::new(program);
         command.args(before).arg(role).arg(seat.dir).arg(seat.service).args(task.words());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = seat.cpus.spawn(&mut command, &seat.pinned_to);
         let mut process = started.with_context(|| format!("start {program}"))?;
         let stdin = process.stdin.take();
         let stdout = process.stdout.take().context("a peer without standard output")?;
-        Ok(Child { label, process, stdin, lines: read_lines(stdout) })
+        let stderr = process.stderr.take().context("a peer without standard error")?;
+        let complaints = Some(thread::spawn(move || read_complaints(stderr)));
+        Ok(Child { label, process, stdin, lines: read_lines(stdout), complaints })
     }
 
     /// Waits until the peer can be used.
@@ -140,9 +144,18 @@ impl Child {
         }
         let status = self.process.wait().with_context(|| format!("wait for {self}"))?;
         if !status.success() {
-            bail!("{self} ended with {status}");
+            bail!("{self} ended with {status}{}", self.complaints());
         }
         Ok(())
+    }
+
+    /// What the process, which has ended, wrote to standard error.
+    fn complaints(&mut self) -> String {
+        let complaints = self.complaints.take().and_then(|reader| reader.join().ok());
+        match complaints.as_deref().map(str::trim) {
+            None | Some("") => String::new(),
+            Some(complaints) => format!(": {complaints}"),
+        }
     }
 
     fn line(&mut self, deadline: Instant) -> Result<String> {
@@ -152,7 +165,7 @@ impl Child {
             Err(RecvTimeoutError::Timeout) => bail!("{self} is silent"),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.process.wait().with_context(|| format!("wait for {self}"))?;
-                bail!("{self} ended early with {status}")
+                bail!("{self} ended early with {status}{}", self.complaints())
             }
         }
     }
@@ -170,6 +183,18 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Reads all there is, so that the peer never waits, and keeps the beginning.
+fn read_complaints(mut stderr: impl io::Read) -> String {
+    let mut kept = Vec::new();
+    let read = stderr.by_ref().take(4096).read_to_end(&mut kept);
+    let read = read.and_then(|_| io::copy(&mut stderr, &mut io::sink()));
+    let mut complaints = String::from_utf8_lossy(&kept).into_owned();
+    if let Err(error) = read {
+        complaints.push_str(&format!(" (and then: {error})"));
+    }
+    complaints
 }
 
 /// Reads on a thread of its own, so that waiting for a line can have a limit.

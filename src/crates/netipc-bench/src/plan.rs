@@ -247,6 +247,7 @@ impl Planner<'_> {
                     let lookup = self.add(&name, Across, task);
                     let goal = Some(Goal::AtMost(2.0));
                     self.hold(lookup, &[pass, round_trip], Measure::Mean, goal);
+                    self.hold(lookup, &[pass, round_trip], Measure::Cpu, None);
                 }
             }
         }

@@ -62,6 +62,27 @@ fn measures_every_floor_of_one_process() {
 }
 
 #[test]
+fn measures_small_calls() {
+    every_case_is_measured("increment");
+}
+
+#[test]
+fn measures_pipelines_and_batches() {
+    every_case_is_measured("of 16, socket");
+}
+
+#[test]
+fn measures_lookups() {
+    every_case_is_measured("lookup, cgroups");
+    every_case_is_measured("lookup, apps");
+}
+
+#[test]
+fn measures_a_thousand_sessions() {
+    every_case_is_measured("4 workers");
+}
+
+#[test]
 fn a_peer_that_does_not_know_a_scenario_is_skipped() {
     let words = ["--rounds", "1", "--duration", "20ms", "--count", "5"];
     let peer = ["--peer", "other=sh -c echo${IFS}UNSUPPORTED", "--only", "other to other"];

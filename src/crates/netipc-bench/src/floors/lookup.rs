@@ -44,7 +44,7 @@ pub(crate) fn call_apps(case: &Case<'_>) -> Result<()> {
     )
 }
 
-fn write_paths(out: &mut Vec<u8>, all: &[Cgroup]) {
+pub(crate) fn write_paths(out: &mut Vec<u8>, all: &[Cgroup]) {
     start(out, all.len(), 0);
     for (index, cgroup) in all.iter().enumerate() {
         let at = open(out);
@@ -53,7 +53,7 @@ fn write_paths(out: &mut Vec<u8>, all: &[Cgroup]) {
     }
 }
 
-fn answer_paths(request: &[u8], all: &[Cgroup], out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn answer_paths(request: &[u8], all: &[Cgroup], out: &mut Vec<u8>) -> Result<()> {
     let count = count(request)?;
     start(out, count, 7);
     for (index, key) in items(request, count).enumerate() {
@@ -129,7 +129,7 @@ fn read_cgroups(response: &[u8], all: &[Cgroup]) -> Result<()> {
     Ok(())
 }
 
-fn write_pids(out: &mut Vec<u8>, all: &[Process]) {
+pub(crate) fn write_pids(out: &mut Vec<u8>, all: &[Process]) {
     start(out, all.len(), 0);
     for (index, process) in all.iter().enumerate() {
         let at = open(out);
@@ -139,7 +139,7 @@ fn write_pids(out: &mut Vec<u8>, all: &[Process]) {
     }
 }
 
-fn answer_pids(request: &[u8], all: &[Process], out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn answer_pids(request: &[u8], all: &[Process], out: &mut Vec<u8>) -> Result<()> {
     let count = count(request)?;
     start(out, count, 7);
     for (index, key) in items(request, count).enumerate() {

@@ -28,7 +28,7 @@ pub(crate) fn call(case: &Case<'_>) -> Result<()> {
 }
 
 /// A snapshot response as it comes (PROTOCOL.md, snapshots).
-fn encode(all: &[Cgroup]) -> Vec<u8> {
+pub(crate) fn encode(all: &[Cgroup]) -> Vec<u8> {
     let area = HEAD + 8 * all.len();
     let mut out = vec![0; area];
     out[0..2].copy_from_slice(&1u16.to_ne_bytes());
