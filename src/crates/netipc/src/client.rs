@@ -207,6 +207,35 @@ impl<S: Service> Client<S> {
         self.options.timeout = timeout;
     }
 
+    /// The same client, session and all, to ask for another kind of service. A server serves one
+    /// kind, so this is for callers who learn the kind late.
+    #[doc(hidden)]
+    pub fn into_kind<T: Service>(self) -> Client<T> {
+        let Client { dir, service, options, abort, session, status, last_error, .. } = self;
+        let Client { request_wish, response_wish, request, stitched, .. } = self;
+        let kind = PhantomData;
+        Client {
+            dir,
+            service,
+            options,
+            abort,
+            session,
+            status,
+            last_error,
+            request_wish,
+            response_wish,
+            request,
+            stitched,
+            kind,
+        }
+    }
+
+    /// As [`session`](Self::session), to be used past the rules of this client.
+    #[doc(hidden)]
+    pub fn session_mut(&mut self) -> Option<&mut Session> {
+        self.session.as_mut()
+    }
+
     /// Hangs up, clears the abort and forgets buffers. It can be used again as if it were new, but
     /// for the counters and for what was learned of the sizes of messages.
     pub fn close(&mut self) {

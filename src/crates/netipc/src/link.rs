@@ -402,6 +402,10 @@ impl Session {
     pub(crate) fn shared(&self) -> Option<&Shared> {
         self.shared.as_ref()
     }
+
+    pub(crate) fn shared_mut(&mut self) -> Option<&mut Shared> {
+        self.shared.as_mut()
+    }
 }
 
 /// The longest message that may come in, envelope included.
@@ -410,7 +414,11 @@ fn message_limit(rules: &Rules) -> usize {
 }
 
 /// Connects a socket and asks for a session.
-fn greet(path: &Path, options: &SessionOptions, wait: Wait<'_>) -> Result<(Socket, Agreement)> {
+pub(crate) fn greet(
+    path: &Path,
+    options: &SessionOptions,
+    wait: Wait<'_>,
+) -> Result<(Socket, Agreement)> {
     let wait = wait.capped(HANDSHAKE);
     let socket = Socket::connect(path, wait)?;
     let offer = options.offer(socket.max_packet());
