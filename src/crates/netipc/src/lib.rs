@@ -19,12 +19,12 @@ mod error;
 mod link;
 mod options;
 pub mod protocol;
-#[doc(hidden)]
-pub mod raw;
 mod server;
 pub mod service;
 mod shm;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod wait;
 
 pub mod transport;

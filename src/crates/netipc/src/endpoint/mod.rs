@@ -4,6 +4,9 @@
 mod lock;
 #[cfg(unix)]
 mod reclaim;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

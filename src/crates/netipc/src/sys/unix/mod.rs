@@ -14,11 +14,12 @@ mod poller;
 #[cfg(target_os = "linux")]
 mod signal;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use abort::Abort;
 pub use credentials::PeerCredentials;
 pub(crate) use faults::{describe, is_exhaustion};
 pub(crate) use file::FileId;
-pub(crate) use poll::pause;
 pub(crate) use poller::{Interest, Poller, Readiness};
-pub(crate) use socket::{ListenSocket, Packet, Probe, Socket, probe};
+pub(crate) use socket::{ListenSocket, Probe, Socket, probe};

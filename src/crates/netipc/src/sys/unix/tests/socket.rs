@@ -1,0 +1,297 @@
+use std::{
+    fs, io,
+    io::{IoSlice, Read},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    thread,
+    time::Instant,
+};
+
+use rustix::{
+    fs::Mode,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+};
+
+use super::{super::socket::Packet, LONG, SHORT, pair, short, without_descriptors};
+use crate::{
+    Error, ErrorKind, PeerCredentials, Wait,
+    sys::{ListenSocket, Socket},
+    testing::{part, run_child, scratch},
+};
+
+const END: Packet = Packet { len: 0, truncated: false };
+
+fn listening(path: &Path, backlog: i32) -> ListenSocket {
+    let socket = ListenSocket::bind(path, Mode::from_raw_mode(0o600)).unwrap();
+    socket.listen(backlog).unwrap();
+    socket
+}
+
+fn receive(socket: &Socket, room: usize) -> (Packet, Vec<u8>) {
+    let (mut head, mut body) = ([0; 32], vec![0; room]);
+    let packet = socket.receive(&mut head, &mut body).unwrap().expect("a packet is there");
+    let mut bytes = [&head[..], &body].concat();
+    bytes.truncate(packet.len);
+    (packet, bytes)
+}
+
+#[test]
+fn a_packet_arrives_in_two_parts_as_it_was_sent() {
+    let (a, b) = pair();
+    for body in [0, 1, 100, 4000] {
+        let sent: Vec<u8> = (0..32 + body).map(|n| n as u8).collect();
+        assert!(a.send(&sent[..32], &sent[32..]).unwrap());
+        let (packet, bytes) = receive(&b, 4000);
+        assert_eq!(packet, Packet { len: sent.len(), truncated: false });
+        assert_eq!(bytes, sent);
+    }
+    // Shorter than the first part.
+    assert!(a.send(b"hello", b"").unwrap());
+    assert_eq!(receive(&b, 0).1, b"hello");
+}
+
+#[test]
+fn a_packet_that_is_too_long_is_said_to_be() {
+    let (a, b) = pair();
+    assert!(a.send(&[1; 32], &[2; 101]).unwrap());
+    assert_eq!(receive(&b, 100).0, Packet { len: 132, truncated: true });
+    assert!(a.send(&[1; 32], &[2; 100]).unwrap());
+    assert_eq!(receive(&b, 100).0, Packet { len: 132, truncated: false });
+}
+
+#[test]
+fn nothing_to_receive_is_no_error() {
+    let (a, b) = pair();
+    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), None);
+    assert_eq!(b.wait_readable(short()).unwrap_err().kind(), ErrorKind::TimedOut);
+    drop(a);
+    b.wait_readable(Wait::at_most(LONG)).unwrap();
+    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
+}
+
+#[test]
+fn what_was_sent_before_a_hang_up_is_received() {
+    let (a, b) = pair();
+    assert!(!b.peer_gone());
+    assert!(a.send(b"last words", b"").unwrap());
+    assert!(!b.peer_gone());
+    drop(a);
+    assert!(b.peer_gone());
+    assert_eq!(receive(&b, 0).1, b"last words");
+    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
+    let error = b.send(b"hello", b"").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "and not SIGPIPE");
+}
+
+#[test]
+fn a_shutdown_is_noticed_at_both_ends() {
+    let (a, b) = pair();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| b.wait_readable(Wait::at_most(LONG)));
+        b.shutdown();
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(a.peer_gone());
+    assert_eq!(a.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
+}
+
+#[test]
+fn the_longest_packet_can_be_sent_and_no_longer_one() {
+    let (a, b) = pair();
+    let body = vec![7; a.max_packet() as usize - 32];
+    assert!(a.send(&[1; 32], &body).unwrap());
+    assert_eq!(receive(&b, body.len()).0.len, a.max_packet() as usize);
+    let error = a.send(&[1; 33], &body).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+}
+
+#[test]
+fn a_full_socket_takes_packets_again_once_they_are_received() {
+    let (a, b) = pair();
+    let mut sent = 0;
+    while a.send(&[1; 32], &[2; 10_000]).unwrap() {
+        sent += 1;
+    }
+    assert!(sent > 0);
+    assert_eq!(a.wait_writable(short()).unwrap_err().kind(), ErrorKind::TimedOut);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| a.wait_writable(Wait::at_most(LONG)));
+        for _ in 0..sent {
+            assert_eq!(receive(&b, 10_000).0.len, 10_032);
+        }
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(a.send(&[1; 32], &[2; 10_000]).unwrap());
+}
+
+#[test]
+fn who_waits_for_room_notices_that_the_peer_is_gone() {
+    let (a, b) = pair();
+    while a.send(&[1; 32], &[2; 10_000]).unwrap() {}
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| a.wait_writable(Wait::at_most(LONG)));
+        drop(b);
+        waiting.join().unwrap().unwrap();
+    });
+    let error = Error::system("send", a.send(&[1; 32], b"").unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+}
+
+#[test]
+fn descriptors_that_a_peer_sends_along_are_closed() {
+    let (a, b) = pair();
+    let (mut reader, writer) = io::pipe().unwrap();
+    let fds = [writer.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    sendmsg(&a, &[IoSlice::new(b"gift")], &mut control, SendFlags::empty()).unwrap();
+    assert_eq!(receive(&b, 0), (Packet { len: 4, truncated: false }, b"gift".to_vec()));
+    drop(writer);
+    // Ends only when nobody has the other end open any more.
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn knows_who_the_peer_is() {
+    let dir = scratch();
+    let path = dir.path().join("s");
+    let listener = listening(&path, 1);
+    let client = Socket::connect(&path, Wait::FOREVER).unwrap();
+    let server = listener.accept().unwrap().unwrap();
+    let own = PeerCredentials {
+        pid: std::process::id(),
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    };
+    assert_eq!(client.peer().unwrap(), own);
+    assert_eq!(server.peer().unwrap(), own);
+}
+
+#[test]
+fn sessions_block_whoever_uses_their_descriptor_directly() {
+    let dir = scratch();
+    let path = dir.path().join("s");
+    let listener = listening(&path, 1);
+    let client = Socket::connect(&path, Wait::FOREVER).unwrap();
+    let server = listener.accept().unwrap().unwrap();
+    for fd in [OwnedFd::from(client), OwnedFd::from(server)] {
+        assert!(!rustix::fs::fcntl_getfl(fd).unwrap().contains(rustix::fs::OFlags::NONBLOCK));
+    }
+}
+
+#[test]
+fn says_why_it_cannot_connect() {
+    let dir = scratch();
+    let kind_and_text = |path: &Path| {
+        let error = Socket::connect(path, Wait::FOREVER).unwrap_err();
+        (error.kind(), error.to_string().replace(dir.path().to_str().unwrap(), "DIR"))
+    };
+    let missing = kind_and_text(&dir.path().join("missing"));
+    let expected = "connect to DIR/missing: no such file or directory";
+    assert_eq!(missing, (ErrorKind::NotFound, expected.to_owned()));
+
+    let dead = dir.path().join("dead");
+    drop(listening(&dead, 1));
+    let expected = "connect to DIR/dead: connection refused";
+    assert_eq!(kind_and_text(&dead), (ErrorKind::NotFound, expected.to_owned()));
+
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(kind_and_text(&file).0, ErrorKind::NotFound);
+
+    let foreign = dir.path().join("foreign");
+    let _stream = UnixListener::bind(&foreign).unwrap();
+    let (kind, text) = kind_and_text(&foreign);
+    assert_eq!(kind, ErrorKind::Incompatible);
+    assert!(text.starts_with("connect to DIR/foreign: a foreign program listens there"), "{text}");
+
+    let long = dir.path().join("n".repeat(108));
+    assert_eq!(kind_and_text(&long).0, ErrorKind::NameTooLong);
+}
+
+#[test]
+fn a_busy_server_is_tried_again_until_it_has_room() {
+    let dir = scratch();
+    let path = dir.path().join("s");
+    let listener = listening(&path, 0);
+    let _first = Socket::connect(&path, Wait::FOREVER).unwrap();
+    let begun = Instant::now();
+    let error = Socket::connect(&path, short()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(begun.elapsed() >= SHORT);
+
+    let abort = crate::Abort::new();
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| Socket::connect(&path, Wait::at_most(LONG).or(&abort)));
+        abort.set();
+        assert_eq!(busy.join().unwrap().unwrap_err().kind(), ErrorKind::Aborted);
+        let busy = scope.spawn(|| Socket::connect(&path, Wait::at_most(LONG)));
+        assert!(listener.accept().unwrap().is_some());
+        busy.join().unwrap().expect("there is room now");
+    });
+}
+
+#[test]
+fn without_descriptors_it_is_exhausted() {
+    if part().is_none() {
+        run_child!(without_descriptors_it_is_exhausted, "alone");
+        return;
+    }
+    let dir = scratch();
+    let path = dir.path().join("s");
+    let listener = listening(&path, 1);
+    let _client = Socket::connect(&path, Wait::FOREVER).unwrap();
+    let (connected, accepted) =
+        without_descriptors(|| (Socket::connect(&path, Wait::FOREVER), listener.accept()));
+    let error = connected.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+    assert!(crate::sys::is_exhaustion(&accepted.unwrap_err()));
+    // Nothing is lost: it is accepted once there is a descriptor.
+    assert!(listener.accept().unwrap().is_some());
+    assert!(listener.accept().unwrap().is_none());
+    assert_eq!(listener.wait_readable(short()).unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn signals_neither_end_nor_shorten_a_wait() {
+    static CAUGHT: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn catch(_: libc::c_int) {
+        CAUGHT.fetch_add(1, SeqCst);
+    }
+    if part().is_none() {
+        run_child!(signals_neither_end_nor_shorten_a_wait, "alone");
+        return;
+    }
+    // SAFETY: all zero is a valid action, and the handler only counts.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = catch as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+    }
+    let (_a, b) = pair();
+    let done = AtomicBool::new(false);
+    // SAFETY: it has no conditions.
+    let waiter = unsafe { libc::pthread_self() };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                // SAFETY: the waiter outlives this scope.
+                unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
+                thread::yield_now();
+            }
+        });
+        let begun = Instant::now();
+        let outcome = b.wait_readable(short());
+        let waited = begun.elapsed();
+        done.store(true, SeqCst);
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert!(waited >= SHORT);
+    });
+    assert!(CAUGHT.load(SeqCst) > 0);
+}
