@@ -19,6 +19,8 @@ mod error;
 mod link;
 mod options;
 pub mod protocol;
+#[doc(hidden)]
+pub mod raw;
 mod server;
 pub mod service;
 mod shm;
