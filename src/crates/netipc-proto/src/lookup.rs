@@ -110,6 +110,8 @@ layout! {
 
 /// The keys of a request, as a handler sees them.
 pub struct Keys<'a, L> {
+    /// How many there are.
+    pub item_count: u32,
     items: Items<'a>,
     kind: PhantomData<fn() -> L>,
 }
@@ -204,6 +206,14 @@ impl<'a, L: Lookup> Replies<'a, L> {
     /// the handler pushes a better value, the request fails with this. For want of room there is no
     /// better value: the next one may be meant for the next key.
     pub fn push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
+        self.push_value(Ok(value))
+    }
+
+    /// Answers the next key with a value, or with why there is none.
+    pub(crate) fn push_value(
+        &mut self,
+        value: Result<&L::Value<'_>, Shortfall>,
+    ) -> Result<(), Unwritable> {
         let pushed = match self.error {
             Some(Unwritable::Full) => Err(Unwritable::Full),
             _ => self.try_push(value),
@@ -212,19 +222,25 @@ impl<'a, L: Lookup> Replies<'a, L> {
         pushed
     }
 
+    /// Remembers why the next key could not be answered.
+    pub(crate) fn fail(&mut self, why: Unwritable) -> Result<(), Unwritable> {
+        self.error.get_or_insert(why);
+        Err(why)
+    }
+
     /// What went wrong with the last value, if anything did.
     pub fn error(&self) -> Option<Unwritable> {
         self.error
     }
 
-    fn try_push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
+    fn try_push(&mut self, value: Result<&L::Value<'_>, Shortfall>) -> Result<(), Unwritable> {
         let index = self.items.count();
         let key = self.keys.get(index).ok_or(Unwritable::Full)?;
         let bare = bare_len::<L>(key);
         let last = index + 1 == self.keys.len();
         let behind = self.bare - if last { bare } else { align8(bare) };
         let room = Room { keys: self.keys.len(), behind: Some(behind) };
-        push_item::<L>(&mut self.items, key, Ok(value), room, &mut self.full)?;
+        push_item::<L>(&mut self.items, key, value, room, &mut self.full)?;
         self.bare = behind;
         Ok(())
     }
@@ -410,7 +426,7 @@ impl<L: Lookup> Service for L {
         let rule = Rule::Packed(L::KEY);
         let items = Items::read(&bytes[LookupRequestHeader::LEN..], head.item_count, rule)?;
         items.iter().try_for_each(|key| L::read_key(Reader::new(key)).map(drop))?;
-        Ok(Keys { items, kind: PhantomData })
+        Ok(Keys { item_count: head.item_count, items, kind: PhantomData })
     }
 
     fn build_reply<'a>(
@@ -419,7 +435,7 @@ impl<L: Lookup> Service for L {
     ) -> Result<Self::ReplyBuilder<'a>, Unwritable> {
         let items = ItemsWriter::new(out, LookupReplyHeader::LEN, asked.len())?;
         let bare = asked.iter().fold(0, |end, key| align8(end) + bare_len::<L>(key));
-        let keys = Keys { items: asked.items, kind: PhantomData };
+        let keys = *asked;
         Ok(Replies { generation: 0, keys, items, bare, full: false, error: None })
     }
 

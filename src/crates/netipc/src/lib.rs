@@ -16,6 +16,7 @@ mod cache;
 mod client;
 mod endpoint;
 mod error;
+mod greeting;
 mod link;
 mod options;
 pub mod protocol;
@@ -25,6 +26,7 @@ mod server;
 pub mod service;
 mod shm;
 mod sys;
+mod table;
 #[cfg(test)]
 mod testing;
 mod wait;
@@ -42,5 +44,6 @@ pub use crate::{
     server::{AllowRule, Respond, Server, ServerOptions},
     shm::{RegionError, RegionFault},
     sys::{Abort, PeerCredentials},
+    table::CgroupsTable,
     wait::Wait,
 };

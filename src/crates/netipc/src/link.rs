@@ -2,7 +2,6 @@
 //! (PROTOCOL.md, sections 6 to 9).
 
 use std::{
-    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +15,7 @@ use netipc_proto::{
 };
 
 use crate::{
-    endpoint::{region_path, socket_path},
+    endpoint::socket_path,
     error::{Error, ErrorKind, Result},
     options::SessionOptions,
     shm::{Shared, Taken},
@@ -486,17 +485,4 @@ impl From<Fault> for Error {
         };
         Error::new(kind, fault.to_string())
     }
-}
-
-/// Creates the region that a session with shared memory will use.
-pub(crate) fn create_shared(dir: &Path, service: &str, agreement: &Agreement) -> Result<Shared> {
-    let too_large = || {
-        let path = region_path(dir, service, agreement.session_id);
-        let path = path.map(|path| path.display().to_string()).unwrap_or_default();
-        Error::system(format!("create {path}"), io::Error::from(io::ErrorKind::FileTooLarge))
-    };
-    let capacity = |bytes: u32| bytes.checked_add(Header::LEN as u32).ok_or_else(too_large);
-    let request = capacity(agreement.agreed_max_request_payload_bytes)?;
-    let response = capacity(agreement.agreed_max_response_payload_bytes)?;
-    Ok(Shared::create(dir, service, agreement.session_id, request, response)?)
 }

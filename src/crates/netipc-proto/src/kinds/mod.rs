@@ -4,11 +4,12 @@ pub mod apps_lookup;
 pub mod cgroups_lookup;
 pub mod cgroups_snapshot;
 pub mod increment;
+mod published;
 pub mod string_reverse;
 
 pub use self::{
     apps_lookup::AppsLookup, cgroups_lookup::CgroupsLookup, cgroups_snapshot::CgroupsSnapshot,
-    increment::Increment, string_reverse::StringReverse,
+    increment::Increment, published::ProcessCodes, string_reverse::StringReverse,
 };
 
 /// Who runs a cgroup. Any number may come; those without a name here are passed on.

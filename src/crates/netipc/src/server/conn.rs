@@ -9,15 +9,14 @@ use std::{
 };
 
 use netipc_proto::{
-    Header, Hello, Kind, Refusal, Response, Role, Status,
-    handshake::profile,
+    Header, Kind, Response, Status,
     retry::{Capacity, next_power_of_two},
 };
 
 use super::core::Core;
 use crate::{
     error::{Error, ErrorKind, Result},
-    link::{Session, create_shared, receive_short, refused},
+    link::Session,
     shm::Bell,
     sys::{Interest, Socket},
 };
@@ -124,51 +123,11 @@ fn learn(limit: &AtomicU32, needed: u64, ceiling: u32) {
 
 impl Core {
     /// Takes the HELLO of a client, if it is there, and answers it.
-    pub(super) fn greet(&self, conn: &Conn) -> Result<Option<Session>> {
-        let Some(packet) = receive_short(&conn.socket)? else { return Ok(None) };
-        let agreed = Hello::from_packet(&packet).and_then(|hello| self.agree(conn, &hello));
-        let context = || String::from("agree with a client");
-        match agreed {
-            Ok(session) => {
-                let ack = session.agreement().packet();
-                match conn.socket.send(&ack, &[]) {
-                    Ok(true) => Ok(Some(session)),
-                    Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
-                    Err(cause) => Err(Error::system(context(), cause)),
-                }
-            }
-            Err(refusal) => {
-                if let Some(packet) = refusal.packet() {
-                    // It is hung up on anyway: whether it gets to know why is up to it.
-                    let _ = conn.socket.send(&packet, &[]);
-                }
-                Err(refused(refusal, context()))
-            }
-        }
-    }
-
-    /// Decides on a session. The memory it uses exists when this returns.
-    fn agree(&self, conn: &Conn, hello: &Hello) -> Result<Session, Refusal> {
+    fn greet(&self, conn: &Conn) -> Result<Option<Session>> {
         let mut terms = self.options.session.terms(conn.socket.max_packet());
         terms.max_request_payload_bytes = self.learned.request.load(Relaxed);
         terms.max_response_payload_bytes = self.learned.response.load(Relaxed);
-        loop {
-            let agreement = terms.agree(hello, self.next_session_id())?;
-            let shared = if agreement.uses_shared_memory() {
-                match create_shared(&self.dir, &self.service, &agreement) {
-                    Ok(shared) => Some(shared),
-                    // A server that lives has a session of that number: the next may be free.
-                    Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
-                    Err(_) => {
-                        terms.supported_profiles &= !profile::SHM;
-                        continue;
-                    }
-                }
-            } else {
-                None
-            };
-            return Ok(Session::over(Role::Server, Arc::clone(&conn.socket), shared, agreement));
-        }
+        self.host.greet(&conn.socket, terms)
     }
 
     /// Serves a client of whom the poller said that something happened.

@@ -22,14 +22,14 @@ use super::{
 use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
+    greeting::Host,
     link::{HANDSHAKE, Session},
     sys::{Interest, Poller, Readiness, Socket},
 };
 
 /// Everything a server is, whatever it serves.
 pub(super) struct Core {
-    pub(super) dir: PathBuf,
-    pub(super) service: String,
+    pub(super) host: Host,
     pub(super) options: ServerOptions,
     pub(super) responder: Box<dyn Respond>,
     pub(super) learned: Learned,
@@ -37,7 +37,6 @@ pub(super) struct Core {
     endpoint: Mutex<Option<Arc<Endpoint>>>,
     poller: Poller,
     stopping: AtomicBool,
-    session_ids: AtomicU64,
     tokens: AtomicU64,
     /// When to accept again after the system had no descriptor left.
     accept_again: Mutex<Option<Instant>>,
@@ -82,16 +81,12 @@ impl Core {
             ListenOptions { mode: options.mode, group: options.group, backlog: options.backlog };
         let endpoint = Endpoint::listen(dir, service, &listen)?;
         let context = || format!("serve {}", endpoint.path().display());
-        // What servers that were killed left behind. If it cannot be removed it does no harm now:
-        // a session that needs the same name says so.
-        let _ = crate::shm::sweep(dir, service);
         let poller = Poller::new().map_err(|cause| Error::system(context(), cause))?;
         poller
             .add(endpoint.socket(), ENDPOINT, Interest::Readable)
             .map_err(|cause| Error::system(context(), cause))?;
         Ok(Core {
-            dir: dir.to_owned(),
-            service: service.to_owned(),
+            host: Host::new(dir, service),
             learned: Learned::new(
                 options.session.request_limit(),
                 options.session.response_limit(),
@@ -102,7 +97,6 @@ impl Core {
             endpoint: Mutex::new(Some(Arc::new(endpoint))),
             poller,
             stopping: AtomicBool::new(false),
-            session_ids: AtomicU64::new(1),
             tokens: AtomicU64::new(ENDPOINT + 1),
             accept_again: Mutex::new(None),
             conns: Mutex::default(),
@@ -210,10 +204,6 @@ impl Core {
             // A worker may be accepting from it just now, and then closes it.
             let _ = self.poller.remove(endpoint.socket());
         }
-    }
-
-    pub(super) fn next_session_id(&self) -> u64 {
-        self.session_ids.fetch_add(1, Relaxed)
     }
 
     /// Serves whoever has something to say, until the server stops.

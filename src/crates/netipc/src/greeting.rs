@@ -1,0 +1,103 @@
+//! The server's side of the handshake (PROTOCOL.md, section 10).
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use netipc_proto::{Agreement, Header, Hello, Refusal, Role, Terms, handshake::profile};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    link::{Session, receive_short, refused},
+    shm::{self, Shared},
+    sys::Socket,
+};
+
+/// Who makes sessions: a service, and the numbers it gives them.
+#[derive(Debug)]
+pub(crate) struct Host {
+    dir: PathBuf,
+    service: String,
+    session_ids: AtomicU64,
+}
+
+impl Host {
+    /// The endpoint of the service must be held: what servers that were killed left of their
+    /// sessions is removed.
+    pub(crate) fn new(dir: &Path, service: &str) -> Self {
+        // If something cannot be removed it does no harm now: a session that needs its name takes
+        // the next number.
+        let _ = shm::sweep(dir, service);
+        Host { dir: dir.to_owned(), service: service.to_owned(), session_ids: AtomicU64::new(1) }
+    }
+
+    /// Takes the HELLO of a client, if it is there, and answers it on these terms.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session. The client was told, where the protocol says so.
+    pub(crate) fn greet(&self, socket: &Arc<Socket>, terms: Terms) -> Result<Option<Session>> {
+        let Some(packet) = receive_short(socket)? else { return Ok(None) };
+        let context = || String::from("agree with a client");
+        match Hello::from_packet(&packet).and_then(|hello| self.agree(socket, &hello, terms)) {
+            Ok(session) => match socket.send(&session.agreement().packet(), &[]) {
+                Ok(true) => Ok(Some(session)),
+                Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
+                Err(cause) => Err(Error::system(context(), cause)),
+            },
+            Err(refusal) => {
+                if let Some(packet) = refusal.packet() {
+                    // It is hung up on anyway: whether it gets to know why is up to it.
+                    let _ = socket.send(&packet, &[]);
+                }
+                Err(refused(refusal, context()))
+            }
+        }
+    }
+
+    /// Decides on a session. The memory it uses exists when this returns.
+    fn agree(
+        &self,
+        socket: &Arc<Socket>,
+        hello: &Hello,
+        mut terms: Terms,
+    ) -> Result<Session, Refusal> {
+        loop {
+            let number = self.session_ids.fetch_add(1, Relaxed);
+            let agreement = terms.agree(hello, number)?;
+            let shared = if agreement.uses_shared_memory() {
+                match self.create(&agreement) {
+                    Ok(shared) => Some(shared),
+                    // A server that lives has a session of that number: the next may be free.
+                    Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
+                    Err(_) => {
+                        terms.supported_profiles &= !profile::SHM;
+                        continue;
+                    }
+                }
+            } else {
+                None
+            };
+            return Ok(Session::over(Role::Server, Arc::clone(socket), shared, agreement));
+        }
+    }
+
+    /// Creates the region of a session.
+    fn create(&self, agreement: &Agreement) -> Result<Shared> {
+        let capacity = |payload: u32| {
+            let too_large = || Error::new(ErrorKind::Exhausted, "messages too large to be shared");
+            payload.checked_add(Header::LEN as u32).ok_or_else(too_large)
+        };
+        Ok(Shared::create(
+            &self.dir,
+            &self.service,
+            agreement.session_id,
+            capacity(agreement.agreed_max_request_payload_bytes)?,
+            capacity(agreement.agreed_max_response_payload_bytes)?,
+        )?)
+    }
+}
