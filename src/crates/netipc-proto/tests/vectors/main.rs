@@ -11,6 +11,8 @@ mod outcome;
 mod payloads;
 mod service;
 mod stream;
+#[path = "../doors/wire.rs"]
+mod wire;
 
 use std::collections::BTreeSet;
 

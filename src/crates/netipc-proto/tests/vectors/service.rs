@@ -10,6 +10,7 @@ use crate::{
     file::{Vector, hex, list, number, unhex},
     outcome::same,
     stream::{self, End},
+    wire::{self, Broken},
 };
 
 /// What became of a session.
@@ -28,9 +29,9 @@ pub(crate) fn increment(vector: &Vector) -> Result<(), String> {
         agreed_max_request_batch_items: items,
         agreed_max_response_payload_bytes: number(&session["max_response_payload_bytes"]),
         agreed_max_response_batch_items: items,
-        ..stream::agreement(number(&session["packet_size"]))
+        ..wire::unlimited(number(&session["packet_size"]))
     };
-    let served = serve(End::new(Role::Server, &agreement, vector.get("packets")), &agreement);
+    let served = serve(stream::end(Role::Server, &agreement, vector.get("packets")), &agreement);
     let replies: Vec<_> = list(vector.get("replies")).iter().map(|it| hex(&unhex(it))).collect();
     same("replies", served.replies, replies)?;
     same("open afterwards", served.is_open, vector.get("after") == "open")?;
@@ -41,7 +42,7 @@ pub(crate) fn increment(vector: &Vector) -> Result<(), String> {
 fn serve(mut end: End, agreement: &Agreement) -> Served {
     let mut served = Served { replies: Vec::new(), is_open: true, broken: None };
     let mut out = vec![0xAA; agreement.agreed_max_response_payload_bytes as usize];
-    while served.is_open && !end.is_drained() {
+    while served.is_open && end.packets.len() > 0 {
         let response = match end.receive() {
             Ok((request, payload)) if request.kind == Kind::Request => {
                 respond::<Increment>(&handler, &request, &payload, &mut out)
@@ -51,19 +52,21 @@ fn serve(mut end: End, agreement: &Agreement) -> Served {
                 served.is_open = false;
                 break;
             }
-            Err((Some(request), Fault::TooLong { .. } | Fault::TooManyItems { .. }))
-                if request.kind == Kind::Request =>
-            {
+            Err(Broken::Fault(
+                Some(request),
+                Fault::TooLong { .. } | Fault::TooManyItems { .. },
+            )) if request.kind == Kind::Request => {
                 Response::without_payload(&request, Status::LimitExceeded)
             }
-            Err((_, why)) => {
-                served.broken = Some(stream::class(why));
+            Err(broken) => {
+                served.broken = Some(stream::class(&broken));
                 served.is_open = false;
                 break;
             }
         };
         let payload = &out[..response.header.payload_len as usize];
-        let packets = end.send(&response.header, payload).expect("a response keeps the rules");
+        end.rules.send(&response.header).expect("a response keeps the rules");
+        let packets = wire::cut(&response.header, payload, end.packet_size).expect("it fits");
         served.replies.extend(packets.iter().map(|packet| hex(packet)));
         served.is_open = !response.hang_up;
     }
