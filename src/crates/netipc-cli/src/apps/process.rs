@@ -6,26 +6,22 @@ use std::{
     path::Path,
 };
 
+use netipc::kinds::apps_lookup::COMM_MAX;
 use rustix::{
     fs::{CWD, Mode, OFlags, fstat, openat},
     io::Errno,
 };
-
-/// The longest name of a process on the wire.
-pub const MAX_COMM: usize = 15;
-/// The user of a process of whom it is not known.
-pub const NOBODY: u32 = u32::MAX;
 
 /// What `/proc` tells of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its parent.
     pub ppid: u32,
-    /// Its real user, [`NOBODY`] if that is not known.
-    pub uid: u32,
+    /// Its real user, if that is known.
+    pub uid: Option<u32>,
     /// When it began, in clock ticks since boot.
     pub starttime: u64,
-    /// Its name: 1 to [`MAX_COMM`] bytes of any kind.
+    /// Its name: 1 to [`COMM_MAX`] bytes of any kind.
     pub comm: Vec<u8>,
     /// Its cgroup; empty if that is not known.
     pub cgroup: Vec<u8>,
@@ -51,7 +47,7 @@ pub fn read(dir: &Path, buffer: &mut Vec<u8>) -> io::Result<Process> {
         Err(_) => None,
     };
     // The owner of the directory is root for processes that may not be dumped: second best.
-    let uid = uid.or_else(|| fstat(&dir).ok().map(|found| found.st_uid)).unwrap_or(NOBODY);
+    let uid = uid.or_else(|| fstat(&dir).ok().map(|found| found.st_uid));
     let cgroup = match slurp(&dir, "cgroup", buffer) {
         Ok(()) => parse_cgroup(buffer),
         Err(why) if why.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Err(why),
@@ -104,7 +100,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 /// A name as the wire can carry it: cut to its longest, never empty.
 fn comm(name: &[u8]) -> Vec<u8> {
-    let name = &name[..name.len().min(MAX_COMM)];
+    let name = &name[..name.len().min(COMM_MAX)];
     // Only a file that is not the kernel's holds a zero, and the wire ends a name with one.
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     if end == 0 { b"-".to_vec() } else { name[..end].to_vec() }

@@ -82,13 +82,13 @@ fn reads_a_process_from_its_directory() {
     write(&dir, "cgroup", b"0::/system.slice/nginx.service\n");
     let read = |buffer: &mut Vec<u8>| read(&dir, buffer);
     let process = read(&mut Vec::new()).unwrap();
-    assert_eq!((process.ppid, process.uid, &process.comm[..]), (7, 33, &b"nginx"[..]));
+    assert_eq!((process.ppid, process.uid, &process.comm[..]), (7, Some(33), &b"nginx"[..]));
     assert_eq!(process.cgroup, b"/system.slice/nginx.service");
 
     fs::remove_file(dir.join("status")).unwrap();
     fs::remove_file(dir.join("cgroup")).unwrap();
     let process = read(&mut Vec::new()).unwrap();
-    assert_eq!(process.uid, rustix::process::getuid().as_raw(), "the owner of the directory");
+    assert_eq!(process.uid, Some(rustix::process::getuid().as_raw()), "the owner of the directory");
     assert_eq!(process.cgroup, b"");
 
     fs::remove_file(dir.join("stat")).unwrap();
@@ -99,7 +99,7 @@ fn reads_a_process_from_its_directory() {
 fn reads_itself() {
     let process = read(Path::new("/proc/self"), &mut Vec::new()).unwrap();
     assert_eq!(process.ppid, std::os::unix::process::parent_id());
-    assert_eq!(process.uid, rustix::process::getuid().as_raw());
+    assert_eq!(process.uid, Some(rustix::process::getuid().as_raw()));
     assert!(process.cgroup.starts_with(b"/"));
 }
 

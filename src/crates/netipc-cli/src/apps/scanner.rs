@@ -9,11 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use netipc::kinds::Orchestrator;
+
 use super::process::{self, Process};
 use crate::{
     bell::{Bell, wait},
     cgroups::{
-        identity::{Orchestrator, identify},
+        identity::identify,
         names::{Names, Sources},
         table::{Labels, name_and_labels},
     },

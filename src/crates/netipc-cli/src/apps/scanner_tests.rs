@@ -58,9 +58,9 @@ fn tells_every_kind_of_cgroup_apart() {
         }
         other => panic!("{pid}: {other:?}"),
     };
-    assert_eq!(known(1), (Orchestrator::Unknown, "init.scope".into()));
-    assert_eq!(known(6), (Orchestrator::Systemd, "nginx".into()));
-    assert_eq!(known(7), (Orchestrator::Docker, "0123456789ab".into()));
+    assert_eq!(known(1), (Orchestrator::UNKNOWN, "init.scope".into()));
+    assert_eq!(known(6), (Orchestrator::SYSTEMD, "nginx".into()));
+    assert_eq!(known(7), (Orchestrator::DOCKER, "0123456789ab".into()));
     assert_eq!([of(2), of(3), of(4)], [const { Membership::HostRoot }; 3]);
     assert_eq!(of(5), Membership::Unknown { path: b"/..".to_vec() });
     assert_eq!(of(8), Membership::RetryLater);
@@ -78,7 +78,7 @@ fn what_is_no_process_is_left_out() {
     fs::write(proc.path().join("13"), "a file").unwrap();
     let table = start(proc.path()).table();
     assert_eq!(table.len(), 1);
-    assert_eq!(table.lookup(10).unwrap().process.uid, 5);
+    assert_eq!(table.lookup(10).unwrap().process.uid, Some(5));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which cgroups are worth a look by default.
 
-use super::identity::{Identity, Orchestrator};
+use netipc::kinds::Orchestrator;
+
+use super::identity::Identity;
 
 /// Whether the cgroup at `path` is enabled, by what it is and what it is called.
 pub(super) fn is_enabled(path: &[u8], identity: &Identity) -> bool {
@@ -9,9 +11,9 @@ pub(super) fn is_enabled(path: &[u8], identity: &Identity) -> bool {
         [b".slice", b".mount", b".socket", b".swap", b".user", b".partition"];
     let is_container = identity.container.is_some();
     match identity.orchestrator {
-        Orchestrator::Systemd => return true,
-        Orchestrator::Kubernetes => return is_container,
-        Orchestrator::Kvm if last.starts_with(b"vcpu") || last == b"emulator" => return false,
+        Orchestrator::SYSTEMD => return true,
+        Orchestrator::K8S => return is_container,
+        Orchestrator::KVM if last.starts_with(b"vcpu") || last == b"emulator" => return false,
         _ => {}
     }
     if matches!(path, b"/" | b"/docker" | b"/lxc" | b"/machine")
@@ -22,7 +24,7 @@ pub(super) fn is_enabled(path: &[u8], identity: &Identity) -> bool {
         return false;
     }
     let of_a_user = path.split(|&byte| byte == b'/').any(|component| component == b"user.slice");
-    !of_a_user || is_container || identity.orchestrator != Orchestrator::Unknown
+    !of_a_user || is_container || identity.orchestrator != Orchestrator::UNKNOWN
 }
 
 #[cfg(test)]

@@ -1,38 +1,8 @@
 //! What a cgroup is, told from its path: who runs it and what it is called.
 
+use netipc::kinds::Orchestrator;
+
 use super::hex;
-
-/// Who made a cgroup. The numbers are those of the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Orchestrator {
-    /// Nobody known.
-    #[default]
-    Unknown = 0,
-    /// systemd, for a unit.
-    Systemd = 1,
-    /// docker, containerd, or an ECS agent.
-    Docker = 2,
-    /// A kubelet.
-    Kubernetes = 3,
-    /// libvirt or Proxmox, for a virtual machine.
-    Kvm = 4,
-    /// LXC or LXD.
-    Lxc = 5,
-    /// podman.
-    Podman = 6,
-    /// systemd-nspawn.
-    Nspawn = 7,
-}
-
-impl Orchestrator {
-    /// The name of the orchestrator with this number on the wire, `None` for a number without one.
-    pub fn name_of(code: u16) -> Option<&'static str> {
-        const NAMES: [&str; 8] =
-            ["-", "systemd", "docker", "k8s", "kvm", "lxc", "podman", "nspawn"];
-        NAMES.get(usize::from(code)).copied()
-    }
-}
 
 /// What the path of a cgroup tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +42,7 @@ fn kubernetes(components: &[&[u8]]) -> Option<Identity> {
     components.iter().find(|component| contains(component, b"kubepods"))?;
     let container = components.iter().rev().find_map(|component| kubernetes_container(component));
     let pod = components.iter().rev().find_map(|component| pod_uid(component));
-    let mut identity = Identity { orchestrator: Orchestrator::Kubernetes, ..Identity::default() };
+    let mut identity = Identity { orchestrator: Orchestrator::K8S, ..Identity::default() };
     if let Some(pod) = &pod {
         identity.labels.push(("k8s_pod_uid", pod.clone()));
         identity.labels.push(("k8s_qos_class", qos_class(components).to_vec()));
@@ -123,7 +93,7 @@ fn qos_class(components: &[&[u8]]) -> &'static [u8] {
 
 fn lxc(components: &[&[u8]]) -> Option<Identity> {
     let found = |name: &[u8], helper| {
-        let orchestrator = Orchestrator::Lxc;
+        let orchestrator = Orchestrator::LXC;
         Some(Identity { orchestrator, name: name.to_vec(), helper, ..Identity::default() })
     };
     for (index, component) in components.iter().enumerate() {
@@ -182,7 +152,7 @@ fn kvm(components: &[&[u8]]) -> Option<Identity> {
     let plain = unescape(strip_suffixes(machine, &[b".scope"]));
     let name = without_number(plain.strip_prefix(b"-").unwrap_or(&plain));
     let name = [b"qemu_", name].concat();
-    Some(Identity { orchestrator: Orchestrator::Kvm, name, ..Identity::default() })
+    Some(Identity { orchestrator: Orchestrator::KVM, name, ..Identity::default() })
 }
 
 /// A machine's name without the number that libvirt puts in front: `1-ubuntu` is `ubuntu`.
@@ -204,11 +174,11 @@ fn docker(components: &[&[u8]]) -> Option<Identity> {
             hex::is_id(id, MIN_ID).then_some(id)
         };
         if let Some(id) = prefixed.or_else(containerd) {
-            Some(container(Orchestrator::Docker, id, false))
+            Some(container(Orchestrator::DOCKER, id, false))
         } else if within(index) && hex::is_id(component, MIN_ID) {
-            Some(container(Orchestrator::Docker, component, false))
+            Some(container(Orchestrator::DOCKER, component, false))
         } else if within(index) {
-            let (orchestrator, name) = (Orchestrator::Docker, component.to_vec());
+            let (orchestrator, name) = (Orchestrator::DOCKER, component.to_vec());
             Some(Identity { orchestrator, name, ..Identity::default() })
         } else {
             None
@@ -225,11 +195,11 @@ fn podman(components: &[&[u8]]) -> Option<Identity> {
             (within && hex::is_id(component, FULL_ID)).then_some(*component)
         };
         match after(b"libpod-conmon-") {
-            Some(id) => Some(container(Orchestrator::Podman, id, true)),
+            Some(id) => Some(container(Orchestrator::PODMAN, id, true)),
             None => after(b"libpod-")
                 .or_else(|| after(b"podman-"))
                 .or_else(bare)
-                .map(|id| container(Orchestrator::Podman, id, false)),
+                .map(|id| container(Orchestrator::PODMAN, id, false)),
         }
     })
 }
@@ -245,7 +215,7 @@ fn nspawn(components: &[&[u8]]) -> Option<Identity> {
     let [b"machine.slice", unit] = components else { return None };
     let name = stem(unit)?;
     let labels = vec![("unit", unit.to_vec())];
-    Some(Identity { orchestrator: Orchestrator::Nspawn, name, labels, ..Identity::default() })
+    Some(Identity { orchestrator: Orchestrator::NSPAWN, name, labels, ..Identity::default() })
 }
 
 fn systemd(components: &[&[u8]]) -> Option<Identity> {
@@ -256,7 +226,7 @@ fn systemd(components: &[&[u8]]) -> Option<Identity> {
     }
     let slice = parents.last().copied().unwrap_or(b"system.slice");
     let labels = vec![("unit", unit.to_vec()), ("slice", slice.to_vec())];
-    Some(Identity { orchestrator: Orchestrator::Systemd, name, labels, ..Identity::default() })
+    Some(Identity { orchestrator: Orchestrator::SYSTEMD, name, labels, ..Identity::default() })
 }
 
 /// The name of a service without its type.

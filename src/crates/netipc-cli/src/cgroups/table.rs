@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use netipc::kinds::Orchestrator;
+
 use super::{
     enabled::is_enabled,
-    identity::{Identity, Orchestrator, identify},
+    identity::{Identity, identify},
     names::Named,
-    walk::{Found, Walk},
+    walk::{Found, Walk, is_closed},
 };
 
 /// Set on the second cgroup of a name, which is not enabled.
@@ -141,7 +143,8 @@ impl Table {
             return Answer::Never;
         }
         let parents = (1..path.len()).filter(|&end| path[end] == b'/').map(|end| &path[..end]);
-        let closed = parents.into_iter().any(|parent| self.closed.contains(parent));
+        let closed =
+            parents.into_iter().any(|parent| is_closed(parent) || self.closed.contains(parent));
         if closed || self.closed.contains(&b"/"[..]) { Answer::Never } else { Answer::RetryLater }
     }
 }
@@ -164,10 +167,9 @@ fn last_component(path: &[u8]) -> &[u8] {
 
 fn describe(found: &Found, identity: Identity, facts: &dyn Facts) -> Cgroup {
     let enabled = is_enabled(&found.path, &identity);
-    let is_pause = enabled
-        && identity.orchestrator == Orchestrator::Kubernetes
-        && facts.is_pause(&found.procs);
-    let is_service = identity.orchestrator == Orchestrator::Systemd;
+    let is_pause =
+        enabled && identity.orchestrator == Orchestrator::K8S && facts.is_pause(&found.procs);
+    let is_service = identity.orchestrator == Orchestrator::SYSTEMD;
     let mut options = 0;
     options |= if is_service { SYSTEM_SERVICE } else { 0 };
     options |= if found.unified { UNIFIED } else { 0 };
@@ -202,7 +204,7 @@ pub(crate) fn name_and_labels(
     let Some(named) = named else { return (identity.name.clone(), labels) };
     labels.extend(named.labels.into_iter().map(|(key, value)| (key.into(), value.into_bytes())));
     let name = match identity.orchestrator {
-        Orchestrator::Kubernetes if !named.name.starts_with("k8s_") => identity.name.clone(),
+        Orchestrator::K8S if !named.name.starts_with("k8s_") => identity.name.clone(),
         _ => named.name.into_bytes(),
     };
     (name, labels)

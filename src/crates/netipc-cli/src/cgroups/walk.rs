@@ -96,7 +96,7 @@ pub struct Blocked {
 }
 
 /// Whether the insides of `path` are never looked at: they belong to the init process alone.
-fn is_closed(path: &[u8]) -> bool {
+pub(super) fn is_closed(path: &[u8]) -> bool {
     path == b"/init.scope" || path.ends_with(b"/init.scope")
 }
 

@@ -1,3 +1,7 @@
 //! What people see.
 
 pub mod escape;
+pub mod output;
+pub mod screen;
+pub mod style;
+pub mod table;
