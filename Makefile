@@ -1,0 +1,58 @@
+# The two commands: `make demo` shows it, `make test` tests it. Everything else is in the tools
+# this calls: cargo, and where they are there cmake and go.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+BUILD ?= build
+
+.PHONY: help demo test test-rust test-c test-go bench fuzz clean rust-toolchain c-compiler c-toolchain
+
+help:
+	@echo 'make demo       watch a provider serve the cgroups of this machine'
+	@echo 'make test       formatting, lints, all tests, documentation'
+	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
+	@echo 'make bench      measure on this machine, beside the floors'
+
+demo: rust-toolchain
+	@$(CARGO) run --quiet --release -p netipc-cli -- demo
+
+test: test-rust test-c test-go
+
+test-rust: rust-toolchain c-compiler
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+
+# The C tests are in ctest, which also runs the Rust and Go tests for those who come from cmake;
+# here those run by themselves, so only the C ones are picked.
+test-c: rust-toolchain c-toolchain
+	@if command -v cmake >/dev/null; then \
+		cmake -S . -B $(BUILD) >/dev/null && cmake --build $(BUILD) && \
+		ctest --test-dir $(BUILD) --output-on-failure -LE 'rust|go'; \
+	else echo 'skipped: the C tests need cmake'; fi
+
+test-go:
+	@if command -v go >/dev/null; then \
+		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...; \
+	else echo 'skipped: the Go tests need go'; fi
+
+bench: rust-toolchain
+	$(CARGO) run --release -p netipc-bench
+
+clean:
+	$(CARGO) clean
+	rm -rf $(BUILD)
+
+# What is missing is installed where that is possible without asking (as root on Debian), and named
+# where it is not.
+rust-toolchain:
+	@command -v $(CARGO) >/dev/null || { \
+		echo 'netipc needs Rust 1.88 or later: install it with rustup (https://rustup.rs)' >&2; exit 1; }
+
+c-compiler:
+	@command -v cc >/dev/null || tools/install gcc libc6-dev
+
+c-toolchain: c-compiler
+	@command -v cmake >/dev/null || tools/install cmake make pkg-config || true
