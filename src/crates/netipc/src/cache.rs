@@ -13,6 +13,7 @@ use netipc_proto::{Malformed, Service};
 use crate::{
     client::{Client, ClientOptions, ClientState},
     error::Result,
+    link::Session,
     sys::Abort,
 };
 
@@ -43,6 +44,12 @@ pub struct CacheStatus {
     pub refresh_failure_count: u32,
     /// What became of the connection, at the end of the last refresh.
     pub connection_state: ClientState,
+    /// How often it connected without having been connected just before.
+    pub connect_count: u32,
+    /// How often it connected again after its session broke.
+    pub reconnect_count: u32,
+    /// Whether the last refresh that succeeded came through shared memory; `None` before the first.
+    pub shared_memory: Option<bool>,
     /// When the last refresh succeeded.
     pub last_refresh: Option<Instant>,
     /// Why the last refresh failed; `None` if it did not.
@@ -79,6 +86,9 @@ impl<S: Snapshot> Cache<S> {
                 refresh_success_count: 0,
                 refresh_failure_count: 0,
                 connection_state: ClientState::Disconnected,
+                connect_count: 0,
+                reconnect_count: 0,
+                shared_memory: None,
                 last_refresh: None,
                 last_error: None,
             }),
@@ -95,14 +105,18 @@ impl<S: Snapshot> Cache<S> {
     pub fn refresh(&self) -> Result<()> {
         let mut client = lock(&self.client);
         let fetched = fetch(&mut client);
-        let state = client.status().state;
+        let client_status = client.status();
+        let shared_memory = client.session().map(Session::is_shared_memory);
         let mut status = lock(&self.status);
-        status.connection_state = state;
+        status.connection_state = client_status.state;
+        status.connect_count = client_status.connect_count;
+        status.reconnect_count = client_status.reconnect_count;
         match fetched {
             Ok(table) => {
                 self.table.store(Some(Arc::new(table)));
                 status.populated = true;
                 status.refresh_success_count = status.refresh_success_count.wrapping_add(1);
+                status.shared_memory = shared_memory;
                 status.last_refresh = Some(Instant::now());
                 status.last_error = None;
                 Ok(())
