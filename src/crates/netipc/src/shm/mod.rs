@@ -5,6 +5,8 @@ mod lane;
 #[cfg(target_os = "linux")]
 mod linux;
 mod region_error;
+#[cfg(test)]
+mod tests;
 #[cfg(target_os = "linux")]
 use linux as imp;
 

@@ -211,3 +211,51 @@ impl Slot for Mapped {
         futex::wake_own(self.signal(), rung);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Offset, size and name of fields.
+    macro_rules! fields {
+        ($($name:ident),*) => {
+            [$((offset_of!(RegionHeader, $name), size(|header| &header.$name), stringify!($name))),*]
+        };
+    }
+
+    fn size<T>(_: impl Fn(&RegionHeader) -> &T) -> usize {
+        size_of::<T>()
+    }
+
+    #[test]
+    fn the_header_is_laid_out_as_the_protocol_says() {
+        let protocol = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../PROTOCOL.md"));
+        let (_, table) = protocol.split_once("### Layout: RegionHeader (64 bytes)").unwrap();
+        let rows = table.lines().skip_while(|line| !line.starts_with("| 0 |"));
+        let rows: Vec<(usize, usize, &str)> = rows
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| {
+                let cells: Vec<_> = line.split('|').map(str::trim).collect();
+                (cells[1].parse().unwrap(), cells[2].parse().unwrap(), cells[3])
+            })
+            .collect();
+        let fields = fields![
+            magic,
+            version,
+            header_len,
+            owner_pid,
+            owner_generation,
+            request_offset,
+            request_capacity,
+            response_offset,
+            response_capacity,
+            request_sequence,
+            response_sequence,
+            request_len,
+            response_len,
+            request_signal,
+            response_signal
+        ];
+        assert_eq!(rows, fields);
+    }
+}

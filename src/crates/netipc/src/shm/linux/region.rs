@@ -1,5 +1,8 @@
 //! The file of one session: how a server makes it, and how a client checks it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs::{self, File},
     io,
@@ -88,7 +91,7 @@ impl Region {
         match made {
             Ok(mapping) => {
                 let owner_generation = new_generation();
-                write_header(&mapping, layout, owner_generation);
+                write_header(&mapping, layout, process::id().cast_signed(), owner_generation);
                 let mapping = Arc::new(mapping);
                 Ok(Region { mapping, layout, owner_generation, file, path, own: Some(own) })
             }
@@ -288,12 +291,12 @@ fn map(file: &File, path: &Path, size: u64) -> Result<Mapping, RegionError> {
 }
 
 /// Fills the header of a region whose bytes are all zero.
-fn write_header(mapping: &Mapping, layout: RegionLayout, generation: u32) {
+fn write_header(mapping: &Mapping, layout: RegionLayout, owner: i32, generation: u32) {
     let header = mapping.header();
     // Relaxed: published by the magic.
     header.version.store(VERSION, Relaxed);
     header.header_len.store(HEADER_LEN as u16, Relaxed);
-    header.owner_pid.store(process::id().cast_signed(), Relaxed);
+    header.owner_pid.store(owner, Relaxed);
     header.owner_generation.store(generation, Relaxed);
     header.request_offset.store(layout.request.offset, Relaxed);
     header.request_capacity.store(layout.request.capacity, Relaxed);

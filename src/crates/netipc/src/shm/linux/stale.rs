@@ -1,5 +1,8 @@
 //! Regions whose server has died: which they are, and how they go away.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},

@@ -1,0 +1,5 @@
+//! Lanes in ordinary memory, then whole sessions in shared memory.
+
+mod lane;
+#[cfg(target_os = "linux")]
+mod session;
