@@ -112,7 +112,8 @@ impl SessionOptions {
         Terms {
             supported_profiles: self.supported(),
             preferred_profiles: self.preferred_profiles,
-            max_request_payload_bytes: self.request_limit().bytes(),
+            // A client says how much it will send, so what it may grow to is granted at once.
+            max_request_payload_bytes: self.request_limit().ceiling(),
             max_response_payload_bytes: response.bytes(),
             max_response_ceiling: response.ceiling(),
             auth_token: self.auth_token,

@@ -167,7 +167,8 @@ mod tests {
     use super::*;
 
     fn table(cgroups: &[(u32, &str)]) -> CgroupsTable {
-        let cgroups = cgroups.iter().zip(0..).map(|(&(hash, name), options)| {
+        let cgroups = cgroups.iter().enumerate().map(|(options, &(hash, name))| {
+            let options = options as u32;
             let (name, path) = (Text::from(name), Text::from("/path"));
             Ok(Cgroup { hash, options, enabled: 1, name, path })
         });

@@ -87,37 +87,26 @@ impl Conn {
     }
 }
 
-/// The limits of a server, which learn from what clients needed. They never fall.
+/// The response limit of a server, which learns from what was needed. It never falls.
 pub(super) struct Learned {
-    request: AtomicU32,
     response: AtomicU32,
-    request_ceiling: u32,
-    response_ceiling: u32,
+    ceiling: u32,
 }
 
 impl Learned {
-    pub(super) fn new(request: Capacity, response: Capacity) -> Self {
-        Learned {
-            request: AtomicU32::new(request.bytes()),
-            response: AtomicU32::new(response.bytes()),
-            request_ceiling: request.ceiling(),
-            response_ceiling: response.ceiling(),
+    pub(super) fn new(response: Capacity) -> Self {
+        Learned { response: AtomicU32::new(response.bytes()), ceiling: response.ceiling() }
+    }
+
+    fn response(&self) -> u32 {
+        // It stands for itself and guards nothing, so no order is needed.
+        self.response.load(Relaxed)
+    }
+
+    fn needed(&self, bytes: u64) {
+        if bytes > u64::from(self.response()) {
+            self.response.fetch_max(next_power_of_two(bytes).min(self.ceiling), Relaxed);
         }
-    }
-
-    pub(super) fn request(&self, bytes: u64) {
-        learn(&self.request, bytes, self.request_ceiling);
-    }
-
-    pub(super) fn response(&self, bytes: u64) {
-        learn(&self.response, bytes, self.response_ceiling);
-    }
-}
-
-/// Each limit stands for itself and guards nothing, so no order is needed.
-fn learn(limit: &AtomicU32, needed: u64, ceiling: u32) {
-    if needed > u64::from(limit.load(Relaxed)) {
-        limit.fetch_max(next_power_of_two(needed).min(ceiling), Relaxed);
     }
 }
 
@@ -125,8 +114,7 @@ impl Core {
     /// Takes the HELLO of a client, if it is there, and answers it.
     fn greet(&self, conn: &Conn) -> Result<Option<Session>> {
         let mut terms = self.options.session.terms(conn.socket.max_packet());
-        terms.max_request_payload_bytes = self.learned.request.load(Relaxed);
-        terms.max_response_payload_bytes = self.learned.response.load(Relaxed);
+        terms.max_response_payload_bytes = self.learned.response();
         self.host.greet(&conn.socket, terms)
     }
 
@@ -228,7 +216,6 @@ impl Core {
             return None;
         }
         let limit = session.agreement().agreed_max_response_payload_bytes;
-        self.learned.request(u64::from(request.payload_len));
         if out.len() < limit as usize {
             // Fresh zeroes cost nothing until they are used; growing would copy.
             *out = vec![0; limit as usize];
@@ -243,7 +230,7 @@ impl Core {
         let response =
             handled.unwrap_or_else(|_| Response::without_payload(request, Status::InternalError));
         let status = Status::from_code(response.header.transport_status);
-        self.learned.response(match status {
+        self.learned.needed(match status {
             Some(Status::LimitExceeded) => u64::from(limit) * 2,
             _ => u64::from(response.header.payload_len),
         });
@@ -256,7 +243,6 @@ impl Core {
         if request.kind != Kind::Request {
             return None;
         }
-        self.learned.request(u64::from(request.payload_len));
         Some(Response::without_payload(request, Status::LimitExceeded))
     }
 }

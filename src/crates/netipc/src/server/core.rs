@@ -87,10 +87,7 @@ impl Core {
             .map_err(|cause| Error::system(context(), cause))?;
         Ok(Core {
             host: Host::new(dir, service),
-            learned: Learned::new(
-                options.session.request_limit(),
-                options.session.response_limit(),
-            ),
+            learned: Learned::new(options.session.response_limit()),
             permits: Permits::new(options.workers.max(1)),
             options,
             responder,

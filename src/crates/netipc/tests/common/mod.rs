@@ -1,5 +1,5 @@
 //! What the tests of this crate share: a private directory, and servers that run.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{
     ops::Deref,

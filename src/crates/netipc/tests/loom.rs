@@ -1,0 +1,243 @@
+//! A lane under every order in which two threads may run and see each other's writes.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg loom" cargo test --release -p netipc --test loom
+//! ```
+//!
+//! The lane is the one of the library, with the atomics of the model in place of the real ones. The
+//! kernel's part, sleeping and waking, is modelled below.
+#![cfg(loom)]
+
+/// What the lane finds as the atomics of its crate.
+mod atomic {
+    pub(crate) use loom::sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    };
+}
+
+#[path = "../src/shm/lane.rs"]
+#[allow(dead_code)]
+mod lane;
+
+use std::time::Instant;
+
+use loom::{
+    cell::UnsafeCell,
+    sync::{Condvar, Mutex, atomic::Ordering::Relaxed},
+    thread,
+};
+
+use atomic::{Arc, AtomicU32, AtomicU64};
+use lane::{Armed, Reader, Slot, Taken, Writer};
+
+const CAPACITY: usize = 2;
+
+/// A slot whose bytes tell when they are touched by two at once.
+struct Model {
+    sequence: AtomicU64,
+    length: AtomicU32,
+    signal: AtomicU32,
+    bytes: [UnsafeCell<u8>; CAPACITY],
+    /// The kernel's: it compares the words and falls asleep in one step.
+    asleep: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Model {
+    fn new() -> Arc<Self> {
+        Arc::new(Model {
+            sequence: AtomicU64::new(0),
+            length: AtomicU32::new(0),
+            signal: AtomicU32::new(0),
+            bytes: [UnsafeCell::new(0), UnsafeCell::new(0)],
+            asleep: Mutex::new(()),
+            woken: Condvar::new(),
+        })
+    }
+
+    fn wake(&self) {
+        drop(self.asleep.lock().unwrap());
+        self.woken.notify_all();
+    }
+}
+
+impl Slot for Arc<Model> {
+    fn sequence(&self) -> &AtomicU64 {
+        &self.sequence
+    }
+
+    fn length(&self) -> &AtomicU32 {
+        &self.length
+    }
+
+    fn signal(&self) -> &AtomicU32 {
+        &self.signal
+    }
+
+    fn capacity(&self) -> usize {
+        CAPACITY
+    }
+
+    fn fill(&self, at: usize, from: &[u8]) {
+        for (cell, &byte) in self.bytes[at..].iter().zip(from) {
+            // SAFETY: the writer has the slot now; the model checks that.
+            cell.with_mut(|cell| unsafe { *cell = byte });
+        }
+    }
+
+    fn copy(&self, at: usize, into: &mut [u8]) {
+        for (cell, byte) in self.bytes[at..].iter().zip(into) {
+            // SAFETY: the reader has the slot now; the model checks that.
+            *byte = cell.with(|cell| unsafe { *cell });
+        }
+    }
+
+    fn sleep(&self, rung: &AtomicU32, armed: Armed, until: Option<Instant>) {
+        assert!(until.is_none(), "the model has no clock");
+        let asleep = self.asleep.lock().unwrap();
+        // Relaxed: the kernel's look publishes nothing to who asked for it.
+        if self.signal.load(Relaxed) == armed.signal && rung.load(Relaxed) == armed.rung {
+            drop(self.woken.wait(asleep).unwrap());
+        }
+    }
+
+    fn wake_peer(&self) {
+        self.wake();
+    }
+
+    fn wake_own(&self, _rung: &AtomicU32) {
+        self.wake();
+    }
+}
+
+fn lane() -> (Writer<Arc<Model>>, Reader<Arc<Model>>) {
+    let model = Model::new();
+    (Writer::new(Arc::clone(&model)), Reader::new(model, 0))
+}
+
+fn next(reader: &mut Reader<Arc<Model>>) -> Vec<u8> {
+    let Ok(Taken::Message(length)) = reader.take(CAPACITY, None) else { panic!("a message") };
+    let mut bytes = vec![0; length];
+    reader.copy(0, &mut bytes);
+    bytes
+}
+
+#[test]
+fn no_wake_up_is_lost_and_the_message_is_whole() {
+    loom::model(|| {
+        let (mut writer, mut reader) = lane();
+        let writer = thread::spawn(move || writer.publish(&[1], &[2]).unwrap());
+        assert_eq!(next(&mut reader), [1, 2]);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn an_answer_is_never_the_one_before() {
+    loom::model(|| {
+        let (mut ask, mut questions) = lane();
+        let (mut answer, mut answers) = lane();
+        let server = thread::spawn(move || {
+            for _ in 0..2 {
+                let question = next(&mut questions);
+                answer.publish(&[question[0] + 10], &[]).unwrap();
+            }
+        });
+        for question in [1, 2] {
+            ask.publish(&[question], &[]).unwrap();
+            assert_eq!(next(&mut answers), [question + 10]);
+        }
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn no_ring_of_an_own_bell_is_lost() {
+    loom::model(|| {
+        let (_writer, mut reader) = lane();
+        let bell = reader.bell();
+        let ringer = thread::spawn(move || bell.ring());
+        assert_eq!(reader.take(CAPACITY, None), Ok(Taken::Rung));
+        ringer.join().unwrap();
+    });
+}
+
+#[test]
+fn neither_a_ring_nor_a_message_hides_the_other() {
+    loom::model(|| {
+        let (mut writer, mut reader) = lane();
+        let bell = reader.bell();
+        let ringer = thread::spawn(move || bell.ring());
+        let writer = thread::spawn(move || writer.publish(&[1], &[]).unwrap());
+        let mut came = [reader.take(CAPACITY, None), reader.take(CAPACITY, None)];
+        came.sort_by_key(|came| matches!(came, Ok(Taken::Rung)));
+        assert_eq!(came, [Ok(Taken::Message(1)), Ok(Taken::Rung)]);
+        ringer.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A kernel that looks at the signal alone, as all do before 5.16: the ring must move it too.
+#[test]
+fn a_ring_is_heard_by_who_sleeps_on_the_signal_alone() {
+    loom::model(|| {
+        let (_writer, mut reader) = one_word::lane();
+        let bell = reader.bell();
+        let ringer = thread::spawn(move || bell.ring());
+        assert_eq!(reader.take(CAPACITY, None), Ok(Taken::Rung));
+        ringer.join().unwrap();
+    });
+}
+
+mod one_word {
+    use super::*;
+
+    pub(super) struct OneWord(Arc<Model>);
+
+    pub(super) fn lane() -> (Writer<OneWord>, Reader<OneWord>) {
+        let model = Model::new();
+        (Writer::new(OneWord(Arc::clone(&model))), Reader::new(OneWord(model), 0))
+    }
+
+    impl Slot for OneWord {
+        fn sequence(&self) -> &AtomicU64 {
+            self.0.sequence()
+        }
+
+        fn length(&self) -> &AtomicU32 {
+            self.0.length()
+        }
+
+        fn signal(&self) -> &AtomicU32 {
+            self.0.signal()
+        }
+
+        fn capacity(&self) -> usize {
+            CAPACITY
+        }
+
+        fn fill(&self, at: usize, from: &[u8]) {
+            self.0.fill(at, from);
+        }
+
+        fn copy(&self, at: usize, into: &mut [u8]) {
+            self.0.copy(at, into);
+        }
+
+        fn sleep(&self, _rung: &AtomicU32, armed: Armed, _until: Option<Instant>) {
+            let asleep = self.0.asleep.lock().unwrap();
+            if self.0.signal.load(Relaxed) == armed.signal {
+                drop(self.0.woken.wait(asleep).unwrap());
+            }
+        }
+
+        fn wake_peer(&self) {
+            self.0.wake();
+        }
+
+        fn wake_own(&self, _rung: &AtomicU32) {
+            self.0.wake();
+        }
+    }
+}
