@@ -78,8 +78,26 @@ fn measures_lookups() {
 }
 
 #[test]
+fn measures_snapshots_and_caches() {
+    every_case_is_measured("cache ");
+}
+
+#[test]
 fn measures_a_thousand_sessions() {
     every_case_is_measured("4 workers");
+}
+
+#[test]
+fn a_foreign_peer_serves_and_calls() {
+    let peer = format!("same={} peer", env!("CARGO_BIN_EXE_netipc-bench"));
+    let words = ["--rounds", "1", "--duration", "60ms", "--count", "20", "--peer", &peer];
+    for pair in ["rust to same", "same to rust"] {
+        let output = bench(&[&words[..], &["--only", pair]].concat());
+        let report = text(&output.stdout);
+        assert!(output.status.success(), "{report}\n{}", text(&output.stderr));
+        let one_cpu = available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
+        assert_eq!(report.contains("skipped"), one_cpu, "{report}");
+    }
 }
 
 #[test]
