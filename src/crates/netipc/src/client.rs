@@ -111,6 +111,8 @@ pub struct Client<S> {
     request: Vec<u8>,
     /// The answers of a lookup that took several requests.
     stitched: Vec<u8>,
+    /// Whether they are the reply to the last call.
+    is_stitched: bool,
     kind: PhantomData<fn() -> S>,
 }
 
@@ -151,6 +153,7 @@ impl<S: Service> Client<S> {
             options,
             request: Vec::new(),
             stitched: Vec::new(),
+            is_stitched: false,
             kind: PhantomData,
         }
     }
@@ -212,7 +215,7 @@ impl<S: Service> Client<S> {
     #[doc(hidden)]
     pub fn into_kind<T: Service>(self) -> Client<T> {
         let Client { dir, service, options, abort, session, status, last_error, .. } = self;
-        let Client { request_wish, response_wish, request, stitched, .. } = self;
+        let Client { request_wish, response_wish, request, stitched, is_stitched, .. } = self;
         let kind = PhantomData;
         Client {
             dir,
@@ -226,7 +229,40 @@ impl<S: Service> Client<S> {
             response_wish,
             request,
             stitched,
+            is_stitched,
             kind,
+        }
+    }
+
+    /// What the next session will be asked for: the options, grown by what was learned.
+    #[doc(hidden)]
+    pub fn proposal(&self) -> SessionOptions {
+        SessionOptions {
+            max_request_payload_bytes: self.request_wish.bytes(),
+            max_response_payload_bytes: self.response_wish.bytes(),
+            ..self.options.session.clone()
+        }
+    }
+
+    /// Asks for this from the next session on, and forgets what was learned of sizes.
+    #[doc(hidden)]
+    pub fn propose(&mut self, session: SessionOptions) {
+        (self.request_wish, self.response_wish) = (session.request_wish(), session.response_wish());
+        self.options.session = session;
+    }
+
+    /// How much one lookup may take from now on.
+    #[doc(hidden)]
+    pub fn set_ceilings(&mut self, ceilings: Ceilings) {
+        self.options.ceilings = ceilings;
+    }
+
+    /// The reply to the last call, as long as there is a session.
+    #[doc(hidden)]
+    pub fn reply(&self) -> &[u8] {
+        match &self.session {
+            Some(session) if !self.is_stitched => session.payload(),
+            _ => &self.stitched,
         }
     }
 
@@ -277,10 +313,10 @@ impl<S: Service> Client<S> {
             client.request.resize(len, 0);
             S::write_request(request, &mut client.request)
                 .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
+            client.is_stitched = false;
             client.exchange(wait, 1)
         })?;
-        let session = self.session.as_ref().expect("a successful call leaves its session");
-        Ok(S::read_reply(session.payload())?)
+        Ok(S::read_reply(self.reply())?)
     }
 
     /// Runs one public call: one deadline, one count, one error to remember.
@@ -442,6 +478,12 @@ impl<S: Service> Client<S> {
         self.drop_session(ClientState::Broken);
     }
 
+    /// Lets go of the session without hanging up.
+    pub(crate) fn lose_session(&mut self) -> Option<Session> {
+        self.status.state = ClientState::Broken;
+        self.session.take()
+    }
+
     fn drop_session(&mut self, state: ClientState) {
         self.session = None;
         self.status.state = state;
@@ -449,12 +491,7 @@ impl<S: Service> Client<S> {
 
     fn connect(&mut self, wait: Wait<'_>) -> Result<()> {
         self.session = None;
-        let options = SessionOptions {
-            max_request_payload_bytes: self.request_wish.bytes(),
-            max_response_payload_bytes: self.response_wish.bytes(),
-            ..self.options.session.clone()
-        };
-        match Session::connect(&self.dir, &self.service, &options, wait) {
+        match Session::connect(&self.dir, &self.service, &self.proposal(), wait) {
             Ok(session) => {
                 self.session = Some(session);
                 self.status.state = ClientState::Ready;
@@ -506,19 +543,14 @@ impl<L: Lookup> Client<L> {
         keys: &'k [L::Key<'k>],
         timeout: Duration,
     ) -> Result<Found<'_, L>> {
-        let mut whole = false;
         self.logical_call(timeout, |client, wait| {
             let mut out = mem::take(&mut client.stitched);
             let done = client.stitch(keys, &mut out, wait);
             client.stitched = out;
-            whole = done?;
+            client.is_stitched = !done?;
             Ok(())
         })?;
-        let reply = match &self.session {
-            Some(session) if whole => session.payload(),
-            _ => &self.stitched,
-        };
-        Ok(Found::again(reply)?)
+        Ok(Found::again(self.reply())?)
     }
 
     /// Whether the session's last reply is the whole answer; otherwise it stands in `out`.

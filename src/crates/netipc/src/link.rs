@@ -398,6 +398,10 @@ impl Session {
         &self.socket
     }
 
+    pub(crate) fn into_socket(self) -> Arc<Socket> {
+        self.socket
+    }
+
     pub(crate) fn shared(&self) -> Option<&Shared> {
         self.shared.as_ref()
     }

@@ -4,15 +4,17 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
     path::Path,
     ptr::NonNull,
+    sync::Arc,
     time::Instant,
 };
 
-use netipc_proto::{Agreement, Header, Hello};
+use netipc_proto::{Agreement, Header, Hello, Service};
 
 use crate::{
+    client::Client,
     endpoint::{Endpoint, ListenOptions, socket_path},
     error::{Error, ErrorKind, Result},
     link::{HANDSHAKE, Session, greet, receive_short, refused},
@@ -189,6 +191,15 @@ impl AsFd for Listener {
 /// The socket of a session, for as long as it lasts.
 pub fn socket_of(session: &Session) -> BorrowedFd<'_> {
     session.socket().as_fd()
+}
+
+/// Makes a client forget its session, whose descriptor somebody else has closed.
+pub fn disown<S: Service>(client: &mut Client<S>) {
+    let socket = client.lose_session().map(Session::into_socket);
+    if let Some(socket) = socket.and_then(Arc::into_inner) {
+        // Closed already: the number may be another file's by now.
+        let _ = OwnedFd::from(socket).into_raw_fd();
+    }
 }
 
 /// One end of a region of shared memory, of its own or a session's.
