@@ -14,6 +14,7 @@ use netipc_proto::{
 };
 
 use crate::{
+    batch::{self, Answers},
     error::{Error, ErrorKind, Result},
     link::{HANDSHAKE, Session},
     options::SessionOptions,
@@ -319,6 +320,37 @@ impl<S: Service> Client<S> {
         Ok(S::read_reply(self.reply())?)
     }
 
+    /// Asks several times in one message and waits for all answers, which borrow this client until
+    /// its next call. Of no requests nothing is sent.
+    ///
+    /// The session must allow as many in a batch: both sides set `max_request_batch_items`.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call). If one request fails, all do.
+    pub fn call_batch(&mut self, requests: &[S::Request<'_>]) -> Result<Answers<'_, S>> {
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        if requests.is_empty() {
+            return Ok(Answers::read(&[], 0)?);
+        }
+        self.logical_call(Duration::ZERO, |client, wait| {
+            let limit = client
+                .session
+                .as_ref()
+                .map_or(0, |session| session.agreement().agreed_max_request_batch_items);
+            if count > limit {
+                // No other session would allow more: this is configured, and does not grow.
+                let context = format!("batch of {count} requests, of {limit} agreed on");
+                return Err(Error::new(ErrorKind::LimitExceeded, context));
+            }
+            batch::write::<S>(requests, &mut client.request)
+                .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
+            client.exchange(wait, count)
+        })?;
+        let session = self.session.as_ref().expect("a successful call leaves its session");
+        Ok(Answers::read(session.payload(), count)?)
+    }
+
     /// Runs one public call: one deadline, one count, one error to remember.
     fn logical_call(
         &mut self,
@@ -434,14 +466,10 @@ impl<S: Service> Client<S> {
                 return Err(Error::new(ErrorKind::Rejected, format!("status {status}")));
             }
         }
-        if items > 1 {
-            if !response.is_batch() || response.item_count != items {
-                return Err(Error::new(ErrorKind::Protocol, "the response has other items"));
-            }
-            return Ok(());
+        if items > 1 && (!response.is_batch() || response.item_count != items) {
+            return Err(Error::new(ErrorKind::Protocol, "the response has other items"));
         }
-        S::read_reply(session.payload())?;
-        Ok(())
+        Ok(Answers::<S>::read(session.payload(), items)?.check()?)
     }
 
     /// The limits of the present session.

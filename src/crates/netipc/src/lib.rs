@@ -12,6 +12,7 @@
 //! The wire is described in PROTOCOL.md at the root of the repository.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod batch;
 mod cache;
 mod client;
 mod endpoint;
@@ -37,6 +38,7 @@ pub use netipc_proto as proto;
 pub use netipc_proto::{Ceilings, Declined, Found, Handler, Labels, Text, kinds};
 
 pub use crate::{
+    batch::Answers,
     cache::{Cache, CacheStatus, Snapshot},
     client::{Client, ClientOptions, ClientState, ClientStatus, DEFAULT_TIMEOUT},
     error::{Error, ErrorKind, Result},

@@ -144,3 +144,24 @@ fn a_thousand_clients_are_served_by_four_workers() {
     }
     assert_eq!(server.server.sessions(), 1000);
 }
+
+#[test]
+fn answers_a_batch_in_its_order_or_not_at_all() {
+    for (carrier, session) in carriers() {
+        let session = SessionOptions { max_request_batch_items: 64, ..session };
+        let dir = Dir::new();
+        let _server = increment_server(&dir, served(&session));
+        let mut client = client::<Increment>(&dir, "increment", &session);
+        for count in [0, 1, 2, 64] {
+            let requests: Vec<u64> = (0..count).collect();
+            let answers = client.call_batch(&requests).unwrap();
+            let answers: Vec<_> = answers.iter().map(Result::unwrap).collect();
+            assert_eq!(answers, (1..=count).collect::<Vec<_>>(), "over {carrier}");
+        }
+        let error = client.call_batch(&[1, u64::MAX, 3]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HandlerFailed, "over {carrier}");
+        client.refresh();
+        let error = client.call_batch(&[0; 65]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded, "over {carrier}");
+    }
+}
