@@ -169,7 +169,7 @@ impl<S: Service> Client<S> {
             return false;
         }
         let before = self.status.state;
-        let timeout = self.options.timeout.min(HANDSHAKE);
+        let timeout = self.timeout_or(Duration::ZERO).min(HANDSHAKE);
         let abort = self.abort.clone();
         let connected = self.connect(Wait::at_most(timeout).or(&abort));
         self.count_connection(before, connected.is_ok());
@@ -351,6 +351,12 @@ impl<S: Service> Client<S> {
         Ok(Answers::read(session.payload(), count)?)
     }
 
+    /// `timeout`, or what stands for it if it is zero.
+    fn timeout_or(&self, timeout: Duration) -> Duration {
+        let timeouts = [timeout, self.options.timeout];
+        timeouts.into_iter().find(|timeout| !timeout.is_zero()).unwrap_or(DEFAULT_TIMEOUT)
+    }
+
     /// Runs one public call: one deadline, one count, one error to remember.
     fn logical_call(
         &mut self,
@@ -358,10 +364,9 @@ impl<S: Service> Client<S> {
         run: impl FnOnce(&mut Self, Wait<'_>) -> Result<()>,
     ) -> Result<()> {
         let abort = self.abort.clone();
-        let timeouts = [timeout, self.options.timeout, DEFAULT_TIMEOUT];
-        let timeout = timeouts.into_iter().find(|timeout| !timeout.is_zero());
+        let timeout = self.timeout_or(timeout);
         let done = if self.ready() {
-            let wait = Wait::at_most(timeout.unwrap_or(DEFAULT_TIMEOUT)).or(&abort);
+            let wait = Wait::at_most(timeout).or(&abort);
             wait.remaining().and_then(|_| run(self, wait))
         } else {
             Err(ErrorKind::NotReady.into())
@@ -369,7 +374,10 @@ impl<S: Service> Client<S> {
         done.map_err(|error| {
             self.status.error_count = self.status.error_count.wrapping_add(1);
             let error = error.within(format_args!("ask {}", self.service));
-            self.last_error = Some(error.clone());
+            // Why there is no session stays the thing to tell.
+            if error.kind() != ErrorKind::NotReady || self.last_error.is_none() {
+                self.last_error = Some(error.clone());
+            }
             error
         })?;
         self.last_error = None;
