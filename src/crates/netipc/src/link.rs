@@ -105,7 +105,12 @@ impl Session {
                     ..options.clone()
                 };
                 if baseline.supported_profiles == 0 {
-                    return Err(cause);
+                    // A region that is missing is not a service that is missing.
+                    let kind = match cause.kind() {
+                        ErrorKind::NotFound | ErrorKind::PermissionDenied => ErrorKind::System,
+                        kind => kind,
+                    };
+                    return Err(cause.with_kind(kind));
                 }
                 let (socket, agreement) = greet(&path, &baseline, wait)?;
                 let mut session = Session::over(Role::Client, socket.into(), None, agreement);
@@ -249,6 +254,10 @@ impl Session {
     pub fn receive(&mut self, wait: Wait<'_>) -> Result<Header> {
         if self.shared.is_some() {
             return self.receive_shared(wait);
+        }
+        // The answer to the only request is never there yet; looking for it would cost a call.
+        if self.rules.role == Role::Client && self.rules.in_flight() == 1 {
+            self.socket.wait_readable(wait)?;
         }
         loop {
             if let Some(header) = self.try_receive()? {
