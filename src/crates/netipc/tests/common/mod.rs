@@ -1,11 +1,15 @@
 //! What the tests of this crate share: a private directory, and servers that run.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod peer;
+pub mod process;
+
 use std::{
     ops::Deref,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use netipc::{
@@ -160,4 +164,31 @@ pub fn know_all(
         })?;
     }
     Ok(())
+}
+
+/// A client that gives up after `timeout`, and is not connected.
+pub fn patient<S: Service>(
+    dir: &Path,
+    service: &str,
+    session: &SessionOptions,
+    timeout: Duration,
+) -> Client<S> {
+    let options = ClientOptions { session: session.clone(), timeout, ..ClientOptions::default() };
+    Client::with_options(dir, service, options)
+}
+
+/// Waits until something is so that no event tells of.
+pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + peer::PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        std::thread::yield_now();
+    }
+}
+
+/// How long it took, beside what came of it.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let done = work();
+    (done, start.elapsed())
 }
