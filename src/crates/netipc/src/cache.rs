@@ -179,7 +179,12 @@ impl<S: Snapshot> Cache<S> {
 
 fn fetch<S: Snapshot>(client: &mut Client<S>) -> Result<S::Table> {
     client.refresh();
+    // Counts as a failed call even without a session; why there is none tells more, however.
+    let unconnected = if client.ready() { None } else { client.last_error().cloned() };
     let table = client.call(S::request()).and_then(|view| Ok(S::table(view)?));
+    if let (Err(_), Some(why)) = (&table, unconnected) {
+        return Err(why);
+    }
     if let Err(error) = &table
         && error.malformed().is_some()
     {
