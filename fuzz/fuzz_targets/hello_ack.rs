@@ -1,0 +1,7 @@
+//! A HELLO_ACK at a client.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netipc_fuzz::doors;
+
+fuzz_target!(|bytes: &[u8]| doors::hello_ack(bytes));

@@ -1,0 +1,8 @@
+//! A reply at a client of the kind string-reverse.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netipc_fuzz::doors;
+use netipc_proto::kinds::StringReverse;
+
+fuzz_target!(|bytes: &[u8]| doors::reply::<StringReverse>(bytes));
