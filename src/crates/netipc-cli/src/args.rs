@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Ask and serve local typed services: cgroups and processes of this machine, over sockets and
 /// shared memory.
 #[derive(Debug, Parser)]
-#[command(name = "netipc", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "netipc", version, propagate_version = true, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]

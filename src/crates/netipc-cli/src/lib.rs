@@ -11,6 +11,7 @@ pub mod cgroups;
 pub mod commands;
 pub mod context;
 pub mod failure;
+pub mod follow;
 pub mod json;
 pub mod published;
 pub mod rows;
@@ -54,8 +55,12 @@ fn command(cli: Cli) -> Result<(), Stop> {
         Command::Serve(_) => Purpose::Provide,
         _ => Purpose::Find,
     };
+    let command = match cli.command {
+        Command::Demo(args) => return commands::demo::run(cli.common, args),
+        other => other,
+    };
     let mut context = Context::new(cli.common, purpose)?;
-    match cli.command {
+    match command {
         Command::Serve(Serve::Cgroups(args)) => Ok(commands::serve::cgroups(&context, args)?),
         Command::Serve(Serve::Apps(args)) => Ok(commands::serve::apps(&context, args)?),
         Command::Snapshot => commands::snapshot::run(&mut context),
@@ -65,6 +70,7 @@ fn command(cli: Cli) -> Result<(), Stop> {
         Command::Lookup(Lookup::Apps { pids }) => commands::lookup::apps(&mut context, pids),
         Command::Ls => commands::ls::run(&mut context),
         Command::Ping(args) => commands::ping::run(&mut context, args),
-        Command::Watch(_) | Command::Demo(_) => unreachable!("yet to come"),
+        Command::Watch(args) => commands::watch::run(&mut context, args),
+        Command::Demo(_) => unreachable!("it makes its own context"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH},
     low_level::pipe,
@@ -34,14 +35,16 @@ impl Signals {
         &self.resize
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was asked for. Stays so.
     pub fn has_ended(&self) -> bool {
-        take_byte(&self.end)
+        let mut ready = [PollFd::new(&self.end, PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
     /// Whether the screen has a new size since the last time.
     pub fn take_resize(&self) -> bool {
-        take_byte(&self.resize)
+        // Nothing to read is what it says when no signal came.
+        rustix::io::read(&self.resize, &mut [0; 64]).is_ok_and(|read| read > 0)
     }
 }
 
@@ -52,9 +55,4 @@ fn readable(signals: &[i32]) -> io::Result<OwnedFd> {
         pipe::register(signal, write.try_clone()?)?;
     }
     Ok(read.into())
-}
-
-fn take_byte(fd: &OwnedFd) -> bool {
-    // Nothing to read is what it says when no signal came.
-    rustix::io::read(fd, &mut [0; 64]).is_ok_and(|read| read > 0)
 }

@@ -34,7 +34,7 @@ fn tells_who_runs_a_cgroup_and_what_it_is_called() {
         ("/system.slice/docker-ID.scope/init.scope", Orchestrator::DOCKER, "0123456789ab"),
         (
             "/user.slice/user-1000.slice/user@1000.service/app.slice/docker-ID.scope",
-            Docker,
+            Orchestrator::DOCKER,
             "0123456789ab",
         ),
         ("/docker/buildkit", Orchestrator::DOCKER, "buildkit"),
@@ -57,7 +57,7 @@ fn tells_who_runs_a_cgroup_and_what_it_is_called() {
         ("/libpod_parent/libpod-ID", Orchestrator::PODMAN, "0123456789ab"),
         (
             "/machine.slice/libpod-0123456789ab.scope",
-            Unknown,
+            Orchestrator::UNKNOWN,
             "machine.slice/libpod-0123456789ab.scope",
         ),
         // kubernetes
@@ -68,7 +68,7 @@ fn tells_who_runs_a_cgroup_and_what_it_is_called() {
         ),
         (
             "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0a1b2c3d_1111_2222_3333_444455556666.slice/cri-containerd-ID.scope",
-            Kubernetes,
+            Orchestrator::K8S,
             "k8s_ID",
         ),
         (
@@ -78,7 +78,7 @@ fn tells_who_runs_a_cgroup_and_what_it_is_called() {
         ),
         (
             "/docker/ID/kubelet/kubepods/besteffort/pod0a1b2c3d-1111/fedcba98ID",
-            Kubernetes,
+            Orchestrator::K8S,
             "k8s_fedcba98ID",
         ),
         ("/kubepods/burstable/pod0a1b2c3d-1111", Orchestrator::K8S, "k8s_pod0a1b2c3d-1111"),

@@ -122,7 +122,7 @@ fn measure(context: &Context, service: &str, count: u32) -> Result<Measured, Fai
         }),
         StringReverse::NAME => {
             calls::<StringReverse>(context, service, count, "a word", |client| {
-                client.call(b"ping".as_slice().into()).map(drop)
+                client.call(b"ping").map(drop)
             })
         }
         _ => handshakes(context, service, count),
@@ -185,7 +185,7 @@ fn summary(
     asked: &'static str,
     transport: &'static str,
 ) -> Measured {
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     Measured {
         service: service.to_owned(),
         calls: times.len() as u32,

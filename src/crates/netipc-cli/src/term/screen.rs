@@ -75,6 +75,11 @@ impl Screen {
         Ok(screen)
     }
 
+    /// The signals, which this waits for beside the keys.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
     /// Shows `lines` and nothing else; what does not fit is cut.
     ///
     /// # Errors
@@ -109,9 +114,6 @@ impl Screen {
                 return Ok(Event::Redraw);
             }
             if let Some(event) = self.keyboard.as_ref().and_then(Keyboard::pressed) {
-                if event == Event::Quit {
-                    return Ok(event);
-                }
                 return Ok(event);
             }
             let left = due.saturating_duration_since(Instant::now());
