@@ -510,7 +510,8 @@ impl<S: Service> Client<S> {
     }
 
     /// Ends a session whose reply turned out to be unusable.
-    pub(crate) fn break_off(&mut self) {
+    #[doc(hidden)]
+    pub fn break_off(&mut self) {
         self.drop_session(ClientState::Broken);
     }
 
