@@ -1,4 +1,5 @@
 //! What dies, fills up or falls silent, and who notices.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -349,50 +350,25 @@ fn a_full_backlog_does_not_make_a_live_server_look_dead() {
 #[test]
 fn without_room_for_shared_memory_the_socket_carries_the_messages() {
     const TEST: &str = "without_room_for_shared_memory_the_socket_carries_the_messages";
-    if !process::alone(TEST) {
-        return;
-    }
-    let dir = Dir::new();
-    let Err(why) = mount_small(&dir) else {
-        let session = SessionOptions::shared_memory();
-        let server = increment_server(&dir, served(&session));
-        // Another program fills the file system before the client comes.
-        let filler = dir.join("filler");
-        let error = std::fs::write(&filler, vec![1; 2 << 20]).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-        let mut client = client::<Increment>(&dir, "increment", &session);
-        assert!(!client.session().unwrap().is_shared_memory());
-        assert_eq!(client.call(1).unwrap(), 2);
-
-        // With room again, the next session has what was wanted.
-        std::fs::remove_file(&filler).unwrap();
-        client.close();
-        client.refresh();
-        assert!(client.session().unwrap().is_shared_memory());
-        assert_eq!(client.call(1).unwrap(), 2);
-        drop(client);
-        server.stop();
-        return;
+    let Some((_, dir)) = part() else {
+        return process::on_small_file_system(TEST);
     };
-    eprintln!("skipped, cannot mount a small file system: {why}");
-}
+    let session = SessionOptions::shared_memory();
+    let _server = increment_server(&dir, served(&session));
+    // Another program fills the file system before the client comes.
+    let filler = dir.join("filler");
+    let error = std::fs::write(&filler, vec![1; 2 << 20]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let mut client = client::<Increment>(&dir, "increment", &session);
+    assert!(!client.session().unwrap().is_shared_memory());
+    assert_eq!(client.call(1).unwrap(), 2);
 
-/// Mounts a file system of 256 KiB, for this process alone.
-fn mount_small(dir: &Path) -> std::io::Result<()> {
-    let failed = |code: i32| match code {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    };
-    let target = std::ffi::CString::new(dir.to_str().unwrap()).unwrap();
-    // SAFETY: no memory is involved; only this process, made for the test, is affected.
-    failed(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    let private = libc::MS_REC | libc::MS_PRIVATE;
-    let none = std::ptr::null();
-    // SAFETY: both strings end in NUL and outlive the call; the other pointers may be null.
-    failed(unsafe { libc::mount(none, c"/".as_ptr(), none, private, none.cast()) })?;
-    let (kind, size) = (c"tmpfs".as_ptr(), c"size=256k".as_ptr());
-    // SAFETY: all strings end in NUL and outlive the call.
-    failed(unsafe { libc::mount(kind, target.as_ptr(), kind, 0, size.cast()) })
+    // With room again, the next session has what was wanted.
+    std::fs::remove_file(&filler).unwrap();
+    client.close();
+    client.refresh();
+    assert!(client.session().unwrap().is_shared_memory());
+    assert_eq!(client.call(1).unwrap(), 2);
 }
 
 #[test]

@@ -99,6 +99,35 @@ pub fn alone(test: &str) -> bool {
     false
 }
 
+/// Runs `test` again with a file system of 256 KiB as its directory, for that process alone. Says
+/// so where that is not possible.
+pub fn on_small_file_system(test: &str) {
+    const CANNOT_UNSHARE: i32 = 1;
+    const CANNOT_MOUNT: i32 = 77;
+    let mount = format!(
+        "mount -t tmpfs -o size=256k none \"${DIR}\" || exit {CANNOT_MOUNT}; exec \"$0\" \"$@\""
+    );
+    let dir = super::Dir::new();
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &mount])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(PART, "alone")
+        .env(DIR, &*dir)
+        .output();
+    match output {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => {}
+                Some(CANNOT_UNSHARE | CANNOT_MOUNT) => eprintln!("skipped: {text}"),
+                _ => panic!("{}\n{text}", output.status),
+            }
+        }
+        Err(error) => eprintln!("skipped, cannot run unshare: {error}"),
+    }
+}
+
 /// The ids of the threads of this process.
 pub fn threads() -> Vec<u32> {
     let entries = fs::read_dir("/proc/self/task").unwrap();
