@@ -23,6 +23,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found (no provider, or nothin
 
 /// What every command takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Directory in which providers are found [default: $NETDATA_RUN_DIR, else /run/netdata, else
     /// /var/run/netdata]

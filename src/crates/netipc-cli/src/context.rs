@@ -97,8 +97,10 @@ impl Context {
             ErrorKind::AuthenticationFailed => {
                 "give the provider's token with NETIPC_AUTH, NETDATA_INVOCATION_ID or --auth".into()
             }
-            ErrorKind::NoCommonProfile if self.common.transport != Transport::Auto => {
-                "the provider does not do it over this --transport".into()
+            ErrorKind::NoCommonProfile if self.common.transport == Transport::Shm => {
+                "the provider has no shared memory to offer: it serves without, or its run \
+                 directory is full; --transport auto goes on over the socket"
+                    .into()
             }
             ErrorKind::TimedOut => {
                 format!("nothing came within {:?}; allow more with --timeout", self.common.timeout)

@@ -1,5 +1,6 @@
 //! The built command, end to end: what it prints, what it says, and how it exits.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod provider;
 
@@ -372,6 +373,46 @@ fn a_full_disk_behind_standard_output_is_told() {
 }
 
 #[test]
+fn a_full_tmpfs_costs_the_shared_memory_and_nothing_else() {
+    let tree = tree(&["a"]);
+    // In a mount namespace of its own: a run directory on a tmpfs that is filled to the last page.
+    let script = r#"
+        set -e
+        mount -t tmpfs -o size=512k,nr_inodes=100 none "$RUN_DIR"
+        "$NETIPC" --run-dir "$RUN_DIR" serve cgroups --engine-socket none --cgroup-root "$TREE" 2> "$LOG" &
+        provider=$!
+        trap 'kill "$provider"; wait "$provider"' EXIT
+        until grep -q serving "$LOG"; do kill -0 "$provider"; sleep 0.01; done
+        dd if=/dev/zero of="$RUN_DIR/filler" bs=4k 2> /dev/null && exit 9
+        "$NETIPC" --run-dir "$RUN_DIR" --json snapshot
+        "$NETIPC" --run-dir "$RUN_DIR" --transport shm snapshot 2> /dev/null && exit 8
+        rm "$RUN_DIR/filler"
+        "$NETIPC" --run-dir "$RUN_DIR" --json --transport shm snapshot
+    "#;
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).env("NETIPC", env!("CARGO_BIN_EXE_netipc"));
+    fs::create_dir(scratch.path().join("run")).unwrap();
+    command.env("RUN_DIR", scratch.path().join("run")).env("LOG", scratch.path().join("log"));
+    command.env("TREE", tree.path()).env_remove("NETIPC_AUTH").env_remove("NETDATA_INVOCATION_ID");
+    if !std::process::Command::new("unshare")
+        .args(["-m", "true"])
+        .status()
+        .is_ok_and(|s| s.success())
+    {
+        return eprintln!("skipped: mount namespaces are for root");
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let transports: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|snapshot| snapshot["transport"].clone())
+        .collect();
+    assert_eq!(transports, ["socket", "shm"]);
+}
+
+#[test]
 fn the_demo_shows_all_acts_and_leaves_nothing_behind() {
     let tree = tree(&["system.slice/nginx.service"]);
     let temp = tempfile::tempdir().unwrap();
@@ -401,4 +442,23 @@ fn the_demo_shows_all_acts_and_leaves_nothing_behind() {
         rest = &rest[at + fact.len()..];
     }
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing_behind() {
+    let tree = tree(&["a"]);
+    let temp = tempfile::tempdir().unwrap();
+    let mut command = netipc(temp.path());
+    command.env("TMPDIR", temp.path()).args(["demo", "--cgroup-root"]).arg(tree.path());
+    let mut demo = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let provider = lines.nth(1).unwrap().unwrap();
+    let provider = provider.split_whitespace().nth(2).unwrap().to_owned();
+    let demo_pid = demo.id().to_string();
+    assert!(std::process::Command::new("kill").arg(demo_pid).status().unwrap().success());
+    // Until it is gone, its output is read.
+    lines.for_each(drop);
+    assert!(demo.wait().unwrap().success());
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    assert!(!fs::exists(format!("/proc/{provider}")).unwrap());
 }

@@ -23,6 +23,7 @@ use crate::{
         output::{self, Stop, note},
         screen::{Event, Screen},
         style::{self, paint},
+        table::{Cut, shorten},
     },
 };
 
@@ -54,12 +55,14 @@ fn live(
     loop {
         let view = follower.view();
         let look = context.out.look();
-        let title = format!("cgroups of {}    q quits", escape::path(&context.run_dir));
+        let fit = |text: &str| shorten(text, look.width.unwrap_or(usize::MAX), Cut::Back);
+        let title = fit(&format!("cgroups of {}    q quits", escape::path(&context.run_dir)));
         let mut lines = vec![paint(&title, style::TITLE, look.colors), state_line(&view, look)];
         if !view.fresh
             && let Some(error) = &view.error
         {
-            lines.push(paint(&escape::bytes(error.as_bytes()), style::FAINT, look.colors));
+            let error = fit(&escape::bytes(error.as_bytes()));
+            lines.push(paint(&error, style::FAINT, look.colors));
         }
         lines.push(String::new());
         let height = output::size().1.saturating_sub(lines.len());
