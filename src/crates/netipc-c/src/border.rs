@@ -2,8 +2,10 @@
 
 use std::{
     any::Any,
-    ffi::{CStr, c_char, c_void},
+    ffi::{CStr, OsStr, c_char, c_void},
+    os::unix::ffi::OsStrExt,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     slice,
 };
 
@@ -17,7 +19,7 @@ macro_rules! abi {
     )*) => {$(
         $(#[$meta])*
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($arg: $ty),*) $(-> $ret)? {
+        pub(crate) unsafe extern "C" fn $name($($arg: $ty),*) $(-> $ret)? {
             #[allow(unused_unsafe, reason = "some take no pointers")]
             // SAFETY: whoever calls keeps to the header, and so the pointers are as it says.
             let body = move || unsafe { $($body)* };
@@ -80,12 +82,43 @@ pub(crate) unsafe fn array<'a, T>(ptr: *const T, len: usize) -> Option<&'a [T]> 
     fits.then(|| unsafe { slice::from_raw_parts(ptr, len) })
 }
 
-/// The string at `ptr`, without its NUL.
+/// The bytes of the string at `ptr`, without its NUL.
 ///
 /// # Safety
 ///
 /// Unless `ptr` is null, a string ending in NUL can be read there for as long as `'a`.
-pub(crate) unsafe fn string<'a>(ptr: *const c_char) -> Option<&'a CStr> {
+pub(crate) unsafe fn string<'a>(ptr: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: not null, and the caller vouches for the rest.
-    (!ptr.is_null()).then(|| unsafe { CStr::from_ptr(ptr) })
+    (!ptr.is_null()).then(|| unsafe { CStr::from_ptr(ptr) }.to_bytes())
+}
+
+/// Where a service is: its directory, and its name. `None` if one is NULL or the name is no text,
+/// which no name can be.
+///
+/// # Safety
+///
+/// Unless null, strings ending in NUL can be read there for as long as `'a`.
+pub(crate) unsafe fn endpoint<'a>(
+    run_dir: *const c_char,
+    service: *const c_char,
+) -> Option<(&'a Path, &'a str)> {
+    // SAFETY: as promised by the caller.
+    let (run_dir, service) = unsafe { (string(run_dir)?, string(service)?) };
+    Some((Path::new(OsStr::from_bytes(run_dir)), std::str::from_utf8(service).ok()?))
+}
+
+/// Copies a path or a name into an array of C, with a NUL behind it. `None` if it does not fit.
+pub(crate) fn text<const N: usize>(text: &[u8]) -> Option<[c_char; N]> {
+    let mut array = [0; N];
+    let (start, _nul) =
+        array.split_at_mut_checked(text.len()).filter(|(_, rest)| !rest.is_empty())?;
+    for (to, &from) in start.iter_mut().zip(text) {
+        *to = from as c_char;
+    }
+    Some(array)
+}
+
+/// What a configured number means if it is 0.
+pub(crate) fn or_usual(configured: u32, usual: u32) -> u32 {
+    if configured == 0 { usual } else { configured }
 }

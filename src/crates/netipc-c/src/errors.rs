@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    ffi::{CStr, CString, c_char},
+    ffi::{CString, c_char},
 };
 
 use netipc_proto::{Defect, Malformed, Unwritable};
@@ -19,7 +19,7 @@ macro_rules! error_codes {
 
         abi! {
             fn $name_of(error: $ty) -> *const c_char, or(c"unknown".as_ptr()) {
-                let name: &CStr = match error { $($value => $text,)* _ => c"unknown" };
+                let name: &std::ffi::CStr = match error { $($value => $text,)* _ => c"unknown" };
                 name.as_ptr()
             }
         }
@@ -44,6 +44,8 @@ error_codes! { nipc_error_t, nipc_error_name:
     NIPC_ERR_ABORTED = 15 c"ABORTED",
 }
 
+pub(crate) use error_codes;
+
 thread_local! {
     static LAST: RefCell<CString> = RefCell::default();
 }
@@ -55,6 +57,14 @@ pub(crate) fn note(message: impl Into<String>) {
     let message = CString::new(message).expect("it has no NUL left");
     // A thread that is ending has no place for it any more, and nobody to read it.
     let _ = LAST.try_with(|last| *last.borrow_mut() = message);
+}
+
+/// Leaves an error for `nipc_last_error`, and the system's number of it in `errno`.
+pub(crate) fn note_error(error: &netipc::Error) {
+    note(error.to_string());
+    if let Some(number) = error.raw_os_error() {
+        errno::set_errno(errno::Errno(number));
+    }
 }
 
 abi! {
@@ -69,7 +79,12 @@ pub(crate) const NO_ARGUMENT: nipc_error_t = NIPC_ERR_BAD_LAYOUT;
 /// The code of a malformed message.
 pub(crate) fn malformed(malformed: Malformed) -> nipc_error_t {
     note(malformed.to_string());
-    match malformed.defect {
+    defect_code(malformed.defect)
+}
+
+/// The code of what is wrong with a message.
+pub(crate) fn defect_code(defect: Defect) -> nipc_error_t {
+    match defect {
         Defect::Truncated => NIPC_ERR_TRUNCATED,
         Defect::BadMagic => NIPC_ERR_BAD_MAGIC,
         Defect::BadVersion => NIPC_ERR_BAD_VERSION,

@@ -9,3 +9,6 @@
 mod border;
 mod errors;
 mod protocol;
+mod service;
+mod shm;
+mod uds;

@@ -11,7 +11,7 @@
  * Structs are the caller's and may be uninitialised before create or attach. Do not copy one that is
  * open. After a failed create or attach it is closed; one of all zero bytes counts as closed, too.
  *
- * Threads: one may send while another receives; a second sender or receiver must wait its turn.
+ * Threads: a context belongs to one thread at a time. Different ones are independent.
  *
  * Errors: the returned code decides; where the system refused, errno says why; nipc_last_error()
  * says it in words.
@@ -93,6 +93,8 @@ typedef struct {
     uint32_t spin_tries; /* looks before sleeping */
     uint32_t owner_generation;
     char path[256];
+    void *_region; /* the library's */
+    void *_client; /* the library's, where the region is a client's of netipc_service.h */
 } nipc_shm_ctx_t;
 
 /*

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use netipc_proto::{Header, PartHeader};
+use netipc_proto::{Header, Kind, PartHeader};
 
 use super::image::{Image, image};
 use crate::{
@@ -38,6 +38,19 @@ image! {
         chunk_index: u32,
         chunk_count: u32,
         chunk_payload_len: u32,
+    }
+}
+
+impl nipc_header_t {
+    /// Fills in what does not depend on the caller, for a payload of `payload_len` bytes. `None` if
+    /// there is no such kind of message.
+    pub(crate) fn complete(&mut self, payload_len: u32) -> Option<Header> {
+        let kind = Kind::from_code(self.kind)?;
+        let &mut nipc_header_t { flags, code, transport_status, item_count, message_id, .. } = self;
+        let header =
+            Header { kind, flags, code, transport_status, payload_len, item_count, message_id };
+        *self = nipc_header_t::from_wire(&header.to_bytes())?;
+        Some(header)
     }
 }
 

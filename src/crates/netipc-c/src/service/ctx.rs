@@ -1,0 +1,404 @@
+//! `nipc_client_ctx_t`: the members that C programs read and set, and the client behind them.
+
+use std::{
+    cell::UnsafeCell,
+    ffi::{OsStr, c_char, c_int, c_void},
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::Path,
+    ptr,
+    sync::atomic::{AtomicU32, Ordering::Release},
+    time::Duration,
+};
+
+use netipc::{
+    Client, ClientOptions, ClientState, SessionOptions,
+    proto::{Ceilings, handshake::defaults},
+    raw::{Region, socket_of},
+};
+
+use super::caller::{Behind, Caller};
+use crate::{
+    border::{or_usual, string},
+    shm::nipc_shm_ctx_t,
+    uds::{nipc_uds_client_config_t, nipc_uds_session_t},
+};
+
+pub(crate) type nipc_client_state_t = u32;
+
+pub(super) const NIPC_CLIENT_DISCONNECTED: nipc_client_state_t = 0;
+pub(super) const NIPC_CLIENT_READY: nipc_client_state_t = 2;
+
+const CALL_TIMEOUT_MS: u32 = 30_000;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct nipc_client_config_t {
+    supported_profiles: u32,
+    preferred_profiles: u32,
+    max_request_payload_bytes: u32,
+    max_request_batch_items: u32,
+    max_response_payload_bytes: u32,
+    auth_token: u64,
+    call_timeout_ms: u32,
+    max_logical_lookup_items: u32,
+    max_logical_lookup_subcalls: u32,
+    max_logical_lookup_response_bytes: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct nipc_client_status_t {
+    state: nipc_client_state_t,
+    connect_count: u32,
+    reconnect_count: u32,
+    call_count: u32,
+    error_count: u32,
+}
+
+#[repr(C)]
+pub(crate) struct nipc_client_ctx_t {
+    pub(super) state: nipc_client_state_t,
+    run_dir: [c_char; 256],
+    service_name: [c_char; 128],
+    transport_config: nipc_uds_client_config_t,
+    session: nipc_uds_session_t,
+    session_valid: bool,
+    shm: *mut nipc_shm_ctx_t,
+    abort_pipe: [c_int; 2],
+    abort_pipe_valid: bool,
+    abort_pipe_lock: UnsafeCell<libc::pthread_mutex_t>,
+    abort_pipe_lock_initialized: bool,
+    call_timeout_ms: u32,
+    max_logical_lookup_items: u32,
+    max_logical_lookup_subcalls: u32,
+    max_logical_lookup_response_bytes: u32,
+    /// Set by other threads.
+    pub(super) abort_requested: AtomicU32,
+    pub(super) connect_count: u32,
+    pub(super) reconnect_count: u32,
+    pub(super) call_count: u32,
+    pub(super) error_count: u32,
+    pub(super) response_buf: *mut u8,
+    pub(super) response_buf_size: usize,
+    send_buf: *mut u8,
+    send_buf_size: usize,
+    /// A boxed [`Behind`], null when closed.
+    pub(super) _client: *mut c_void,
+}
+
+/// The longest text of a name that its array can show.
+fn shown<const N: usize>(text: &[u8]) -> [c_char; N] {
+    let mut array = [0; N];
+    for (to, &from) in array[..N - 1].iter_mut().zip(text) {
+        *to = from as c_char;
+    }
+    array
+}
+
+impl nipc_client_ctx_t {
+    /// A client as it is after init. Without a directory or a name it never connects.
+    ///
+    /// # Safety
+    ///
+    /// The strings are null or end in NUL.
+    pub(super) unsafe fn new(
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: &nipc_client_config_t,
+    ) -> Self {
+        // SAFETY: as promised by the caller.
+        let (run_dir, service) = unsafe { (string(run_dir), string(service_name)) };
+        let (run_dir, service) = (run_dir.unwrap_or_default(), service.unwrap_or_default());
+        let mut ctx = nipc_client_ctx_t {
+            run_dir: shown(run_dir),
+            service_name: shown(service),
+            ..nipc_client_ctx_t::closed()
+        };
+        ctx.call_timeout_ms = or_usual(config.call_timeout_ms, CALL_TIMEOUT_MS);
+        let usual = Ceilings::default();
+        ctx.max_logical_lookup_items = or_usual(config.max_logical_lookup_items, usual.items);
+        ctx.max_logical_lookup_subcalls =
+            or_usual(config.max_logical_lookup_subcalls, usual.subcalls);
+        ctx.max_logical_lookup_response_bytes =
+            or_usual(config.max_logical_lookup_response_bytes, usual.response_bytes);
+        let session = SessionOptions {
+            supported_profiles: config.supported_profiles,
+            preferred_profiles: config.preferred_profiles,
+            max_request_payload_bytes: config.max_request_payload_bytes,
+            max_request_batch_items: config.max_request_batch_items,
+            max_response_payload_bytes: config.max_response_payload_bytes,
+            auth_token: config.auth_token,
+            ..SessionOptions::default()
+        };
+        ctx.open(run_dir, service, session);
+        ctx
+    }
+
+    /// Puts a client behind the struct.
+    fn open(&mut self, run_dir: &[u8], service: &[u8], session: SessionOptions) {
+        let options = ClientOptions { session, timeout: self.timeout(), ceilings: self.ceilings() };
+        let dir = Path::new(OsStr::from_bytes(run_dir));
+        // A name that is no text becomes one that no service can have.
+        let service = String::from_utf8_lossy(service);
+        let mut behind = Behind::new(Client::with_options(dir, &service, options));
+        self.transport_config = shown_proposal(behind.caller.get_mut());
+        self._client = Box::into_raw(behind).cast();
+    }
+
+    /// Opens a client again that was closed, as its members say. One that never was open has no
+    /// directory, and stays closed.
+    pub(super) fn reopen(&mut self) {
+        if self._client.is_null() && self.run_dir[0] != 0 {
+            let (dir, service) = (unshown(&self.run_dir), unshown(&self.service_name));
+            self.open(&dir, &service, session_options(&self.transport_config));
+        }
+    }
+
+    /// Hangs up, and frees all but the members.
+    pub(super) fn close(&mut self) {
+        self.session.fd = -1;
+        self.session.close();
+        self.session_valid = false;
+        self.state = NIPC_CLIENT_DISCONNECTED;
+        self.abort_requested.store(0, Release);
+        (self.response_buf, self.response_buf_size) = (ptr::null_mut(), 0);
+        // SAFETY: null or boxed by this library, and nobody uses the client any more.
+        unsafe {
+            free_shm(&mut self.shm);
+            if !self._client.is_null() {
+                drop(Box::from_raw(self._client.cast::<Behind>()));
+                self._client = ptr::null_mut();
+            }
+        }
+    }
+
+    pub(super) fn closed() -> Self {
+        nipc_client_ctx_t {
+            state: NIPC_CLIENT_DISCONNECTED,
+            run_dir: [0; 256],
+            service_name: [0; 128],
+            transport_config: nipc_uds_client_config_t::default(),
+            session: nipc_uds_session_t::CLOSED,
+            session_valid: false,
+            shm: ptr::null_mut(),
+            abort_pipe: [-1; 2],
+            abort_pipe_valid: false,
+            abort_pipe_lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
+            abort_pipe_lock_initialized: false,
+            call_timeout_ms: 0,
+            max_logical_lookup_items: 0,
+            max_logical_lookup_subcalls: 0,
+            max_logical_lookup_response_bytes: 0,
+            abort_requested: AtomicU32::new(0),
+            connect_count: 0,
+            reconnect_count: 0,
+            call_count: 0,
+            error_count: 0,
+            response_buf: ptr::null_mut(),
+            response_buf_size: 0,
+            send_buf: ptr::null_mut(),
+            send_buf_size: 0,
+            _client: ptr::null_mut(),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self._client.is_null()
+    }
+
+    pub(super) fn status(&self) -> nipc_client_status_t {
+        let &nipc_client_ctx_t {
+            state,
+            connect_count,
+            reconnect_count,
+            call_count,
+            error_count,
+            ..
+        } = self;
+        nipc_client_status_t { state, connect_count, reconnect_count, call_count, error_count }
+    }
+
+    /// # Safety
+    ///
+    /// `ctx` is a struct that was initialised or is all zero.
+    pub(super) unsafe fn set_call_timeout(ctx: *mut Self, timeout_ms: u32) {
+        // SAFETY: as promised by the caller; heeded by the next call.
+        unsafe { (*ctx).call_timeout_ms = or_usual(timeout_ms, CALL_TIMEOUT_MS) };
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(or_usual(self.call_timeout_ms, CALL_TIMEOUT_MS).into())
+    }
+
+    fn ceilings(&self) -> Ceilings {
+        Ceilings {
+            items: self.max_logical_lookup_items,
+            subcalls: self.max_logical_lookup_subcalls,
+            response_bytes: self.max_logical_lookup_response_bytes,
+        }
+    }
+}
+
+/// What an array shows.
+fn unshown<const N: usize>(array: &[c_char; N]) -> Vec<u8> {
+    array.iter().take_while(|&&c| c != 0).map(|&c| c as u8).collect()
+}
+
+/// What a C program wants to propose.
+fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptions {
+    SessionOptions {
+        supported_profiles: wanted.supported_profiles,
+        preferred_profiles: wanted.preferred_profiles,
+        max_request_payload_bytes: wanted.max_request_payload_bytes,
+        max_request_batch_items: wanted.max_request_batch_items,
+        max_response_payload_bytes: wanted.max_response_payload_bytes,
+        auth_token: wanted.auth_token,
+        packet_size: wanted.packet_size,
+        ..SessionOptions::default()
+    }
+}
+
+/// What a client will propose, as C programs know it.
+fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
+    let proposal = caller.proposal();
+    let items = or_usual(proposal.max_request_batch_items, defaults::BATCH_ITEMS);
+    nipc_uds_client_config_t {
+        supported_profiles: or_usual(proposal.supported_profiles, 1),
+        preferred_profiles: proposal.preferred_profiles,
+        max_request_payload_bytes: proposal.max_request_payload_bytes,
+        max_request_batch_items: items,
+        max_response_payload_bytes: proposal.max_response_payload_bytes,
+        max_response_batch_items: items,
+        auth_token: proposal.auth_token,
+        packet_size: proposal.packet_size,
+    }
+}
+
+/// An open client while a function uses it: what the program set in its members holds, and in the
+/// end the members show what became of it.
+///
+/// The struct is only touched member by member, since another thread may set its abort meanwhile.
+pub(super) struct Open<'a> {
+    ctx: *mut nipc_client_ctx_t,
+    behind: &'a Behind,
+    pub(super) caller: &'a mut Caller,
+}
+
+impl<'a> Open<'a> {
+    /// `None` of a client that is closed.
+    ///
+    /// # Safety
+    ///
+    /// `ctx` is null, or a struct that was initialised or is all zero, and no other thread uses it.
+    pub(super) unsafe fn new(ctx: *mut nipc_client_ctx_t) -> Option<Self> {
+        if ctx.is_null() {
+            return None;
+        }
+        // SAFETY: as promised by the caller; `_client` is null or a boxed `Behind`.
+        unsafe {
+            let behind = (*ctx)._client.cast::<Behind>().as_ref()?;
+            let caller = &mut *behind.caller.get();
+            let mut open = Open { ctx, behind, caller };
+            open.heed();
+            Some(open)
+        }
+    }
+
+    /// Takes over what the program changed.
+    ///
+    /// # Safety
+    ///
+    /// As of [`new`](Self::new).
+    unsafe fn heed(&mut self) {
+        // SAFETY: as promised; none of these is touched by other threads.
+        let (ctx, shown) = (self.ctx, shown_proposal(self.caller));
+        // SAFETY: as above.
+        let wanted = unsafe { (*ctx).transport_config };
+        if wanted != shown {
+            self.caller.propose(session_options(&wanted));
+        }
+        // SAFETY: as above.
+        let (fd, valid) = unsafe { ((*ctx).session.fd, (*ctx).session_valid) };
+        let closed = |own: i32| valid && fd != own;
+        if self.caller.session().is_some_and(|session| closed(socket_of(session).as_raw_fd())) {
+            self.caller.disown();
+        }
+        // SAFETY: as above.
+        let (timeout, ceilings) = unsafe { ((*ctx).timeout(), (*ctx).ceilings()) };
+        self.caller.set_limits(timeout, ceilings);
+    }
+
+    /// Whether the program believes it may call, and so a session that it lost is to be replaced.
+    pub(super) fn restore(&mut self) {
+        // SAFETY: the struct is open, and its state is not touched by other threads.
+        let believed = unsafe { (*self.ctx).state } == NIPC_CLIENT_READY;
+        if believed && self.caller.session().is_none() {
+            self.caller.refresh();
+        }
+    }
+
+    /// Shows what became of the client.
+    pub(super) fn show(&mut self) {
+        let status = self.caller.status();
+        let fd = self.caller.session().map(|session| socket_of(session).as_raw_fd());
+        let client: *mut c_void = (&raw const *self.behind).cast_mut().cast();
+        // SAFETY: the struct is open, and these members are not touched by other threads.
+        unsafe {
+            let ctx = self.ctx;
+            (*ctx).state = state_code(status.state);
+            (*ctx).connect_count = status.connect_count;
+            (*ctx).reconnect_count = status.reconnect_count;
+            (*ctx).call_count = status.call_count;
+            (*ctx).error_count = status.error_count;
+            (*ctx).transport_config = shown_proposal(self.caller);
+            let agreement = self.caller.session().map(|session| *session.agreement());
+            let id = agreement.map(|agreement| agreement.session_id);
+            let same = (*ctx).session_valid
+                && Some((*ctx).session.fd) == fd
+                && Some((*ctx).session.session_id) == id;
+            if !same {
+                // The descriptor is the client's own: only what the program left is freed.
+                (*ctx).session.fd = -1;
+                (*ctx).session.close();
+                (*ctx).session = match (fd, agreement) {
+                    (Some(fd), Some(agreement)) => nipc_uds_session_t::agreed(fd, 1, &agreement),
+                    _ => nipc_uds_session_t::CLOSED,
+                };
+                (*ctx).session_valid = fd.is_some();
+                free_shm(&mut (*ctx).shm);
+            }
+            if let Some(region) = self.caller.session_mut().and_then(Region::of) {
+                let shown = nipc_shm_ctx_t::of_client(&region, client);
+                match (*ctx).shm.as_mut() {
+                    Some(shm) => *shm = shown,
+                    None => (*ctx).shm = Box::into_raw(Box::new(shown)),
+                }
+            }
+        }
+    }
+}
+
+/// Frees what shows a region. The region is the session's.
+///
+/// # Safety
+///
+/// Null, or what `show` boxed.
+unsafe fn free_shm(shm: &mut *mut nipc_shm_ctx_t) {
+    if !shm.is_null() {
+        // SAFETY: as promised by the caller.
+        drop(unsafe { Box::from_raw(*shm) });
+        *shm = ptr::null_mut();
+    }
+}
+
+pub(super) fn state_code(state: ClientState) -> nipc_client_state_t {
+    match state {
+        ClientState::Disconnected => 0,
+        ClientState::Connecting => 1,
+        ClientState::Ready => 2,
+        ClientState::NotFound => 3,
+        ClientState::AuthFailed => 4,
+        ClientState::Incompatible => 5,
+        ClientState::Broken => 6,
+    }
+}

@@ -1,0 +1,10 @@
+//! `netipc_service.h`: clients, servers and the cache.
+
+mod cache;
+mod caller;
+mod client;
+mod ctx;
+mod responder;
+mod server;
+
+pub(crate) use caller::region_of_client;

@@ -1,0 +1,405 @@
+//! `service/server.h`: what provides a service.
+
+use std::{
+    cell::UnsafeCell,
+    ffi::{c_char, c_int, c_void},
+    mem::MaybeUninit,
+    ptr,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU16,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::Duration,
+};
+
+use netipc::{Error, ErrorKind, Server, ServerOptions, SessionOptions};
+use netipc_proto::{
+    Service,
+    kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot},
+};
+
+use super::responder::{Answer, Responder};
+use crate::{
+    border::{endpoint, text},
+    errors::{
+        NIPC_ERR_BAD_LAYOUT, NIPC_ERR_OVERFLOW, NIPC_OK, NO_ARGUMENT, nipc_error_t, note,
+        note_error,
+    },
+    protocol::{
+        nipc_apps_lookup_handler_fn, nipc_cgroups_handler_fn, nipc_cgroups_lookup_handler_fn,
+        nipc_header_t,
+    },
+    uds::{nipc_uds_listener_t, nipc_uds_server_config_t},
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct nipc_server_config_t {
+    supported_profiles: u32,
+    preferred_profiles: u32,
+    max_request_payload_bytes: u32,
+    max_request_batch_items: u32,
+    max_response_payload_bytes: u32,
+    auth_token: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct nipc_cgroups_service_handler_t {
+    pub(super) handle: nipc_cgroups_handler_fn,
+    pub(super) snapshot_max_items: u32,
+    pub(super) user: *mut c_void,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct nipc_cgroups_lookup_service_handler_t {
+    pub(super) handle: nipc_cgroups_lookup_handler_fn,
+    pub(super) user: *mut c_void,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct nipc_apps_lookup_service_handler_t {
+    pub(super) handle: nipc_apps_lookup_handler_fn,
+    pub(super) user: *mut c_void,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) union nipc_server_typed_handler_t {
+    cgroups_snapshot: nipc_cgroups_service_handler_t,
+    cgroups_lookup: nipc_cgroups_lookup_service_handler_t,
+    apps_lookup: nipc_apps_lookup_service_handler_t,
+}
+
+pub(crate) type nipc_server_handler_fn = Option<
+    unsafe extern "C" fn(
+        *mut c_void,
+        *const nipc_header_t,
+        *const u8,
+        usize,
+        *mut u8,
+        usize,
+        *mut usize,
+    ) -> nipc_error_t,
+>;
+
+#[repr(C)]
+pub(crate) struct nipc_managed_server_t {
+    listener: nipc_uds_listener_t,
+    base_config: nipc_uds_server_config_t,
+    worker_count: c_int,
+    handler: nipc_server_handler_fn,
+    handler_user: *mut c_void,
+    typed_handler: nipc_server_typed_handler_t,
+    /// Read for every request.
+    expected_method_code: AtomicU16,
+    learned_request_payload_bytes: u32,
+    learned_response_payload_bytes: u32,
+    request_payload_growth_ceiling: u32,
+    response_payload_growth_ceiling: u32,
+    running: AtomicBool,
+    sessions: *mut *mut c_void,
+    session_count: c_int,
+    session_capacity: c_int,
+    next_session_id: u64,
+    sessions_lock: UnsafeCell<libc::pthread_mutex_t>,
+    acceptor_thread: libc::pthread_t,
+    acceptor_started: bool,
+    run_dir: [c_char; 256],
+    service_name: [c_char; 128],
+    /// A boxed [`Behind`], null when closed.
+    _server: *mut c_void,
+}
+
+struct Behind {
+    server: Server<()>,
+    gate: Arc<Gate>,
+}
+
+/// Who is inside `nipc_server_run`, and whether the struct may still be looked at.
+#[derive(Default)]
+pub(super) struct Gate {
+    inside: Mutex<Inside>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct Inside {
+    runs: u32,
+    /// The member of the struct; gone once the struct is.
+    method: Option<Method>,
+}
+
+struct Method(*const AtomicU16);
+
+// SAFETY: it points to an atomic, which stays as long as it is in its place.
+unsafe impl Send for Method {}
+
+impl Gate {
+    /// The method served now; none when the server is being destroyed.
+    pub(super) fn method(&self) -> Option<u16> {
+        let inside = self.lock();
+        // SAFETY: `destroy` takes it away before the struct goes, under the lock held here.
+        inside.method.as_ref().map(|method| unsafe { (*method.0).load(Relaxed) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Longer than any program runs, and short enough to be added to now.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The server behind a struct; `None` when closed.
+///
+/// # Safety
+///
+/// `server` is null, or a struct that was initialised or is all zero, and is not destroyed for as
+/// long as `'a`.
+unsafe fn behind<'a>(server: *mut nipc_managed_server_t) -> Option<&'a Behind> {
+    if server.is_null() {
+        return None;
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { (*server)._server.cast::<Behind>().as_ref() }
+}
+
+/// What a server of some kind is made of.
+struct Plan {
+    config: nipc_uds_server_config_t,
+    worker_count: c_int,
+    method: u16,
+    answer: Answer,
+}
+
+/// Makes a server and fills the struct, or leaves it closed.
+///
+/// # Safety
+///
+/// `out` is null or can be written; the strings are null or end in NUL.
+unsafe fn init(
+    out: *mut nipc_managed_server_t,
+    run_dir: *const c_char,
+    service_name: *const c_char,
+    plan: Option<Plan>,
+) -> nipc_error_t {
+    if out.is_null() {
+        note("initialise a server without a place for it");
+        return NO_ARGUMENT;
+    }
+    // SAFETY: all members are numbers, pointers or such as may be zero; and it can be written.
+    unsafe { out.write(MaybeUninit::zeroed().assume_init()) };
+    // SAFETY: as promised by the caller.
+    let (Some((dir, service)), Some(plan)) = (unsafe { endpoint(run_dir, service_name) }, plan)
+    else {
+        note("initialise a server without a handler, a directory or a name that can be one");
+        return NO_ARGUMENT;
+    };
+    let directory = text(dir.as_os_str().as_encoded_bytes());
+    let (Some(run_dir), Some(service_name)) = (directory, text(service.as_bytes())) else {
+        note_error(&Error::new(ErrorKind::NameTooLong, "path of the endpoint"));
+        return NIPC_ERR_BAD_LAYOUT;
+    };
+    let worker_count = plan.worker_count.max(1);
+    let options = ServerOptions {
+        session: SessionOptions {
+            supported_profiles: plan.config.supported_profiles,
+            preferred_profiles: plan.config.preferred_profiles,
+            max_request_payload_bytes: plan.config.max_request_payload_bytes,
+            max_request_batch_items: plan.config.max_request_batch_items,
+            max_response_payload_bytes: plan.config.max_response_payload_bytes,
+            auth_token: plan.config.auth_token,
+            packet_size: plan.config.packet_size,
+            ..SessionOptions::default()
+        },
+        workers: usize::try_from(worker_count).unwrap_or(1),
+        backlog: u32::try_from(plan.config.backlog).unwrap_or(0),
+        ..ServerOptions::default()
+    };
+    let gate = Arc::new(Gate::default());
+    let responder = Responder { answer: plan.answer, gate: Arc::clone(&gate) };
+    let server = match Server::bind_responder(dir, service, options, responder) {
+        Ok(server) => server,
+        Err(error) => {
+            note_error(&error);
+            return match error.kind() {
+                ErrorKind::Exhausted => NIPC_ERR_OVERFLOW,
+                ErrorKind::AddressInUse => {
+                    errno::set_errno(errno::Errno(libc::EADDRINUSE));
+                    NIPC_ERR_BAD_LAYOUT
+                }
+                _ => NIPC_ERR_BAD_LAYOUT,
+            };
+        }
+    };
+    let (handler, handler_user, typed_handler) = plan.answer.members();
+    // SAFETY: as promised by the caller.
+    unsafe {
+        (*out).listener = nipc_uds_listener_t::CLOSED;
+        (*out).base_config = plan.config;
+        (*out).worker_count = worker_count;
+        (*out).handler = handler;
+        (*out).handler_user = handler_user;
+        (*out).typed_handler = typed_handler;
+        (*out).expected_method_code = AtomicU16::new(plan.method);
+        (*out).run_dir = run_dir;
+        (*out).service_name = service_name;
+        gate.lock().method = Some(Method(&raw const (*out).expected_method_code));
+        (*out)._server = Box::into_raw(Box::new(Behind { server, gate })).cast();
+    }
+    NIPC_OK
+}
+
+impl Answer {
+    /// The members of the struct that show it.
+    fn members(self) -> (nipc_server_handler_fn, *mut c_void, nipc_server_typed_handler_t) {
+        // SAFETY: a union of structs of pointers and numbers, all of which may be zero.
+        let mut typed: nipc_server_typed_handler_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        match self {
+            Answer::Snapshot(handler) => typed.cgroups_snapshot = handler,
+            Answer::Cgroups(handler) => typed.cgroups_lookup = handler,
+            Answer::Apps(handler) => typed.apps_lookup = handler,
+            Answer::Raw(handler, user) => return (handler, user, typed),
+        }
+        (None, ptr::null_mut(), typed)
+    }
+}
+
+/// The configuration of a typed server as one of the level below.
+fn base_config(config: nipc_server_config_t) -> nipc_uds_server_config_t {
+    nipc_uds_server_config_t {
+        supported_profiles: config.supported_profiles,
+        preferred_profiles: config.preferred_profiles,
+        max_request_payload_bytes: config.max_request_payload_bytes,
+        max_request_batch_items: config.max_request_batch_items,
+        max_response_payload_bytes: config.max_response_payload_bytes,
+        max_response_batch_items: config.max_request_batch_items,
+        auth_token: config.auth_token,
+        packet_size: 0,
+        backlog: 0,
+    }
+}
+
+/// The plan of a typed server; `None` without a handler.
+///
+/// # Safety
+///
+/// The pointers are null or point to what the header says.
+unsafe fn plan<H: Copy>(
+    config: *const nipc_server_config_t,
+    worker_count: c_int,
+    method: u16,
+    handler: *const H,
+    answer: impl FnOnce(H) -> Answer,
+) -> Option<Plan> {
+    // SAFETY: as promised by the caller.
+    let (config, handler) = unsafe { (config.as_ref(), handler.as_ref()?) };
+    let config = base_config(config.copied().unwrap_or_default());
+    Some(Plan { config, worker_count, method, answer: answer(*handler) })
+}
+
+abi! {
+    fn nipc_server_init_typed(
+        server: *mut nipc_managed_server_t,
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_server_config_t,
+        worker_count: c_int,
+        handler: *const nipc_cgroups_service_handler_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let plan = plan(config, worker_count, CgroupsSnapshot::METHOD, handler, Answer::Snapshot);
+        init(server, run_dir, service_name, plan)
+    }
+
+    fn nipc_server_init_cgroups_lookup(
+        server: *mut nipc_managed_server_t,
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_server_config_t,
+        worker_count: c_int,
+        handler: *const nipc_cgroups_lookup_service_handler_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let method = <CgroupsLookup as Service>::METHOD;
+        let plan = plan(config, worker_count, method, handler, Answer::Cgroups);
+        init(server, run_dir, service_name, plan)
+    }
+
+    fn nipc_server_init_apps_lookup(
+        server: *mut nipc_managed_server_t,
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_server_config_t,
+        worker_count: c_int,
+        handler: *const nipc_apps_lookup_service_handler_t,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let method = <AppsLookup as Service>::METHOD;
+        let plan = plan(config, worker_count, method, handler, Answer::Apps);
+        init(server, run_dir, service_name, plan)
+    }
+
+    fn nipc_server_init_raw_for_tests(
+        server: *mut nipc_managed_server_t,
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_uds_server_config_t,
+        worker_count: c_int,
+        method_code: u16,
+        handler: nipc_server_handler_fn,
+        user: *mut c_void,
+    ) -> nipc_error_t, or(NO_ARGUMENT) {
+        let config = config.as_ref().copied().unwrap_or_default();
+        let answer = Answer::Raw(handler, user);
+        let plan = Plan { config, worker_count, method: method_code, answer };
+        init(server, run_dir, service_name, Some(plan))
+    }
+
+    fn nipc_server_run(server: *mut nipc_managed_server_t) {
+        let Some(behind) = behind(server) else { return };
+        // The gate outlives the struct, which may be destroyed as soon as this has left it.
+        let gate = Arc::clone(&behind.gate);
+        gate.lock().runs += 1;
+        (*server).running.store(true, Release);
+        behind.server.run();
+        (*server).running.store(false, Release);
+        gate.lock().runs -= 1;
+        gate.left.notify_all();
+    }
+
+    fn nipc_server_stop(server: *mut nipc_managed_server_t) {
+        if let Some(behind) = behind(server) {
+            behind.server.stop();
+            (*server).running.store(false, Release);
+        }
+    }
+
+    fn nipc_server_drain(server: *mut nipc_managed_server_t, timeout_ms: u32)
+        -> bool, or(false)
+    {
+        behind(server).is_none_or(|behind| {
+            let ended = behind.server.drain(Duration::from_millis(timeout_ms.into()));
+            (*server).running.store(false, Release);
+            ended
+        })
+    }
+
+    fn nipc_server_destroy(server: *mut nipc_managed_server_t) {
+        let Some(open) = behind(server) else { return };
+        open.server.drain(FOR_EVER);
+        let mut inside = open.gate.lock();
+        while inside.runs > 0 {
+            inside = open.gate.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        }
+        inside.method = None;
+        drop(inside);
+        open.server.close();
+        drop(Box::from_raw((*server)._server.cast::<Behind>()));
+        (*server)._server = ptr::null_mut();
+        debug_assert!(!(*server).running.load(Acquire), "nobody is inside run");
+    }
+}

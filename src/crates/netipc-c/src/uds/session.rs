@@ -1,0 +1,432 @@
+//! Sessions: what is sent and received, and what is in flight.
+
+use std::{
+    ffi::c_void,
+    mem::ManuallyDrop,
+    os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr, slice,
+    time::Duration,
+};
+
+use netipc::{
+    Abort, Error, ErrorKind, Wait,
+    raw::{Packet, Socket},
+};
+use netipc_proto::{
+    Agreement, Fault, Header, Kind, Limits,
+    parts::{Cut, Join},
+    session::check_batch,
+};
+
+use super::{
+    NIPC_UDS_ERR_ABORTED, NIPC_UDS_ERR_ALLOC, NIPC_UDS_ERR_LIMIT_EXCEEDED, NIPC_UDS_ERR_RECV,
+    NIPC_UDS_ERR_SEND, NIPC_UDS_ERR_TIMEOUT, NIPC_UDS_OK, bad_param, fault_code, nipc_uds_error_t,
+};
+use crate::{
+    border::{bytes, bytes_mut},
+    errors::{note, note_error},
+    protocol::{Image, nipc_header_t},
+};
+
+pub(crate) const NIPC_UDS_ROLE_CLIENT: u32 = 1;
+pub(crate) const NIPC_UDS_ROLE_SERVER: u32 = 2;
+
+#[repr(C)]
+pub(crate) struct nipc_uds_session_t {
+    pub(crate) fd: RawFd,
+    pub(crate) role: u32,
+    pub(crate) max_request_payload_bytes: u32,
+    pub(crate) max_request_batch_items: u32,
+    pub(crate) max_response_payload_bytes: u32,
+    pub(crate) max_response_batch_items: u32,
+    pub(crate) packet_size: u32,
+    pub(crate) selected_profile: u32,
+    pub(crate) session_id: u64,
+    pub(crate) recv_buf: *mut u8,
+    pub(crate) recv_buf_size: usize,
+    pub(crate) inflight_ids: *mut u64,
+    pub(crate) inflight_count: u32,
+    pub(crate) inflight_capacity: u32,
+}
+
+impl nipc_uds_session_t {
+    pub(crate) const CLOSED: Self = nipc_uds_session_t {
+        fd: -1,
+        role: 0,
+        max_request_payload_bytes: 0,
+        max_request_batch_items: 0,
+        max_response_payload_bytes: 0,
+        max_response_batch_items: 0,
+        packet_size: 0,
+        selected_profile: 0,
+        session_id: 0,
+        recv_buf: ptr::null_mut(),
+        recv_buf_size: 0,
+        inflight_ids: ptr::null_mut(),
+        inflight_count: 0,
+        inflight_capacity: 0,
+    };
+
+    /// A session over `fd` as it was agreed on.
+    pub(crate) fn agreed(fd: RawFd, role: u32, agreement: &Agreement) -> Self {
+        nipc_uds_session_t {
+            fd,
+            role,
+            max_request_payload_bytes: agreement.agreed_max_request_payload_bytes,
+            max_request_batch_items: agreement.agreed_max_request_batch_items,
+            max_response_payload_bytes: agreement.agreed_max_response_payload_bytes,
+            max_response_batch_items: agreement.agreed_max_response_batch_items,
+            packet_size: agreement.agreed_packet_size,
+            selected_profile: agreement.selected_profile,
+            session_id: agreement.session_id,
+            ..nipc_uds_session_t::CLOSED
+        }
+    }
+
+    /// Whether it was ever opened: a struct of zero bytes has descriptor 0, which is not ours.
+    fn is_open(&self) -> bool {
+        self.fd >= 0 && matches!(self.role, NIPC_UDS_ROLE_CLIENT | NIPC_UDS_ROLE_SERVER)
+    }
+
+    /// The socket, which stays the struct's.
+    fn socket(&self) -> ManuallyDrop<Socket> {
+        // SAFETY: the descriptor is open as long as the struct says so, and is not closed here.
+        ManuallyDrop::new(unsafe { Socket::from(OwnedFd::from_raw_fd(self.fd)) })
+    }
+
+    /// The limits of requests and of responses.
+    fn limits(&self) -> (Limits, Limits) {
+        let request = Limits {
+            payload_bytes: self.max_request_payload_bytes,
+            items: self.max_request_batch_items,
+        };
+        let response = Limits {
+            payload_bytes: self.max_response_payload_bytes,
+            items: self.max_response_batch_items,
+        };
+        (request, response)
+    }
+
+    /// What may come in.
+    fn incoming(&self) -> Limits {
+        let (request, response) = self.limits();
+        if self.role == NIPC_UDS_ROLE_SERVER { request } else { response }
+    }
+
+    /// What may go out. Only requests of clients and responses of servers are limited, and those
+    /// of a session that never agreed on limits are not.
+    fn outgoing(&self, kind: Kind) -> Limits {
+        let (request, response) = self.limits();
+        let limits = match (self.role, kind) {
+            (NIPC_UDS_ROLE_CLIENT, Kind::Request) => request,
+            (NIPC_UDS_ROLE_SERVER, Kind::Response) => response,
+            _ => Limits { payload_bytes: 0, items: 0 },
+        };
+        let or_any = |limit| if limit == 0 { u32::MAX } else { limit };
+        Limits { payload_bytes: or_any(limits.payload_bytes), items: or_any(limits.items) }
+    }
+
+    /// The ids in flight.
+    fn ids(&mut self) -> &mut [u64] {
+        if self.inflight_ids.is_null() {
+            return &mut [];
+        }
+        // SAFETY: the array has room for as many as are counted, whoever made it.
+        unsafe { slice::from_raw_parts_mut(self.inflight_ids, self.inflight_count as usize) }
+    }
+
+    fn add_id(&mut self, id: u64) -> Result<(), nipc_uds_error_t> {
+        if self.inflight_count >= self.inflight_capacity || self.inflight_ids.is_null() {
+            let capacity = self.inflight_count.max(8).saturating_mul(2);
+            let size =
+                (capacity as usize).checked_mul(size_of::<u64>()).ok_or(NIPC_UDS_ERR_ALLOC)?;
+            // SAFETY: the array is null or was allocated like this, by us or by the program.
+            let grown = unsafe { libc::realloc(self.inflight_ids.cast(), size) };
+            if grown.is_null() {
+                note("no memory for the ids of requests in flight");
+                return Err(NIPC_UDS_ERR_ALLOC);
+            }
+            (self.inflight_ids, self.inflight_capacity) = (grown.cast(), capacity);
+        }
+        self.inflight_count += 1;
+        if let Some(last) = self.ids().last_mut() {
+            *last = id;
+        }
+        Ok(())
+    }
+
+    /// Forgets an id. Whether it was in flight.
+    fn remove_id(&mut self, id: u64) -> bool {
+        let ids = self.ids();
+        let Some(at) = ids.iter().position(|&other| other == id) else { return false };
+        // Those behind move up, so that the array stays in the order of sending.
+        ids.copy_within(at + 1.., at);
+        self.inflight_count -= 1;
+        true
+    }
+
+    fn send(&mut self, header: &Header, payload: &[u8]) -> Result<(), nipc_uds_error_t> {
+        let tracked = self.role == NIPC_UDS_ROLE_CLIENT && header.kind == Kind::Request;
+        if tracked {
+            if self.ids().contains(&header.message_id) {
+                return Err(fault_code(Fault::DuplicateId(header.message_id)));
+            }
+            self.add_id(header.message_id)?;
+        }
+        let allowed = self.outgoing(header.kind).check(header);
+        let parts = match allowed.and_then(|()| Cut::new(header, self.packet_size)) {
+            Ok(parts) => parts,
+            Err(fault) => {
+                if tracked {
+                    self.remove_id(header.message_id);
+                }
+                return Err(fault_code(fault));
+            }
+        };
+        let socket = self.socket();
+        for part in parts {
+            if let Err(error) = socket.send(&part.head, &payload[part.payload], Wait::FOREVER) {
+                self.inflight_count = 0;
+                note_error(&error);
+                return Err(NIPC_UDS_ERR_SEND);
+            }
+        }
+        Ok(())
+    }
+
+    /// Room for `len` bytes in `recv_buf`, which keeps what it holds.
+    fn room(&mut self, len: usize) -> Result<&mut [u8], nipc_uds_error_t> {
+        if self.recv_buf_size < len || self.recv_buf.is_null() {
+            // SAFETY: null or from malloc, and only the new pointer is used further.
+            let grown = unsafe { libc::realloc(self.recv_buf.cast(), len.max(1)) };
+            if grown.is_null() {
+                note(format!("no memory for a message of {len} bytes"));
+                return Err(NIPC_UDS_ERR_ALLOC);
+            }
+            (self.recv_buf, self.recv_buf_size) = (grown.cast(), len);
+        }
+        // SAFETY: the buffer has at least that many bytes and is the session's own.
+        Ok(unsafe { slice::from_raw_parts_mut(self.recv_buf, len) })
+    }
+
+    fn free_recv_buf(&mut self) {
+        // SAFETY: null or from malloc, and not used again.
+        unsafe { libc::free(self.recv_buf.cast()) };
+        (self.recv_buf, self.recv_buf_size) = (ptr::null_mut(), 0);
+    }
+
+    /// Receives a packet into `head` and `body`. What failed ends whatever is in flight.
+    fn packet(
+        &mut self,
+        head: &mut [u8; Header::LEN],
+        body: &mut [u8],
+        wait: Wait<'_>,
+    ) -> Result<Packet, nipc_uds_error_t> {
+        self.socket().receive(head, body, wait).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => NIPC_UDS_ERR_TIMEOUT,
+            ErrorKind::Aborted => NIPC_UDS_ERR_ABORTED,
+            _ => {
+                self.inflight_count = 0;
+                note_error(&error);
+                NIPC_UDS_ERR_RECV
+            }
+        })
+    }
+
+    /// Receives one message and says where its payload is. `seen` is told its header as soon as it
+    /// can be read.
+    fn receive(
+        &mut self,
+        buf: &mut [u8],
+        wait: Wait<'_>,
+        seen: impl FnOnce(nipc_header_t),
+    ) -> Result<(*const u8, usize), nipc_uds_error_t> {
+        let limits = self.incoming();
+        let packet_size =
+            if self.packet_size as usize > Header::LEN { self.packet_size } else { u32::MAX };
+        let most = limits.payload_bytes.min(packet_size - Header::LEN as u32) as usize;
+        let mut head = [0; Header::LEN];
+        // Where the first packet goes: the caller's buffer if it holds any packet, else ours.
+        let in_buf = buf.len() >= Header::LEN + most;
+        let packet = if in_buf {
+            let (start, body) = buf.split_at_mut(Header::LEN);
+            let packet = self.packet(&mut head, &mut body[..most], wait)?;
+            start.copy_from_slice(&head);
+            packet
+        } else {
+            let body: *mut [u8] = self.room(most)?;
+            // SAFETY: the buffer is not touched by what receives into it but through this.
+            self.packet(&mut head, unsafe { &mut *body }, wait)?
+        };
+        let wire = &head[..packet.len.min(Header::LEN)];
+        let header = Header::read(wire).map_err(|error| fault_code(Fault::Malformed(error)))?;
+        if let Some(image) = nipc_header_t::from_wire(&head) {
+            seen(image);
+        }
+        limits.check(&header).map_err(fault_code)?;
+        let tracked = self.role == NIPC_UDS_ROLE_CLIENT && header.kind == Kind::Response;
+        if tracked && !self.remove_id(header.message_id) {
+            return Err(fault_code(Fault::UnknownId(header.message_id)));
+        }
+        if packet.truncated {
+            return Err(fault_code(Fault::Trailing));
+        }
+        let first = packet.len - Header::LEN;
+        let mut join = Join::start(&header, first, packet_size).map_err(fault_code)?;
+        let len = header.payload_len as usize;
+        let payload = if join.is_complete() {
+            if in_buf { &buf[Header::LEN..Header::LEN + len] } else { &self.room(len)?[..] }
+        } else {
+            self.join(&mut join, in_buf.then(|| &buf[Header::LEN..][..first]), wait)?
+        };
+        check_batch(&header, payload).map_err(fault_code)?;
+        Ok((payload.as_ptr(), len))
+    }
+
+    /// Receives the rest of a message into `recv_buf`, behind the bytes of its first packet, which
+    /// are in `first` or there already.
+    fn join(
+        &mut self,
+        join: &mut Join,
+        first: Option<&[u8]>,
+        wait: Wait<'_>,
+    ) -> Result<&[u8], nipc_uds_error_t> {
+        let len = join.header().payload_len as usize;
+        let payload: *mut [u8] = self.room(len)?;
+        // SAFETY: the buffer is not touched by what receives into it but through this.
+        let payload = unsafe { &mut *payload };
+        if let Some(first) = first {
+            payload[..first.len()].copy_from_slice(first);
+        }
+        while !join.is_complete() {
+            let mut head = [0; Header::LEN];
+            let packet = self.packet(&mut head, &mut payload[join.next()], wait)?;
+            if packet.truncated {
+                return Err(fault_code(Fault::WrongPart));
+            }
+            let wire = &head[..packet.len.min(Header::LEN)];
+            join.push(wire, packet.len.saturating_sub(Header::LEN)).map_err(fault_code)?;
+        }
+        Ok(payload)
+    }
+
+    /// Closes it and frees what it holds.
+    pub(crate) fn close(&mut self) {
+        if self.is_open() {
+            // SAFETY: the descriptor is the struct's, which forgets it.
+            drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+            self.fd = -1;
+        }
+        self.free_recv_buf();
+        // SAFETY: null or from malloc, and not used again.
+        unsafe { libc::free(self.inflight_ids.cast()) };
+        self.inflight_ids = ptr::null_mut();
+        (self.inflight_count, self.inflight_capacity) = (0, 0);
+    }
+}
+
+/// An abort that is set while `fd` is readable; none for a negative one.
+///
+/// # Safety
+///
+/// A descriptor that is not negative is open.
+unsafe fn watch(fd: RawFd) -> Result<Option<Abort>, nipc_uds_error_t> {
+    if fd < 0 {
+        return Ok(None);
+    }
+    // SAFETY: as promised by the caller.
+    match unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned() {
+        Ok(fd) => Ok(Some(Abort::watching(fd))),
+        Err(cause) => {
+            note_error(&Error::system("watch the abort descriptor", cause));
+            Err(super::NIPC_UDS_ERR_BAD_PARAM)
+        }
+    }
+}
+
+abi! {
+    fn nipc_uds_send(
+        session: *mut nipc_uds_session_t,
+        hdr: *mut nipc_header_t,
+        payload: *const c_void,
+        payload_len: usize,
+    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_SEND) {
+        let (Some(session), Some(hdr), Some(payload)) =
+            (session.as_mut(), hdr.as_mut(), bytes(payload, payload_len))
+        else {
+            return bad_param("send without a session, a header or a payload");
+        };
+        if !session.is_open() {
+            return bad_param("send on a session that is closed");
+        }
+        let Some(len) = u32::try_from(payload.len()).ok().filter(|len| *len <= u32::MAX - 32) else {
+            note("a message of more than 4 GiB");
+            return NIPC_UDS_ERR_LIMIT_EXCEEDED;
+        };
+        let Some(header) = hdr.complete(len) else {
+            return bad_param("send a message of a kind that there is not");
+        };
+        session.send(&header, payload).map_or_else(|error| error, |()| NIPC_UDS_OK)
+    }
+
+    fn nipc_uds_receive(
+        session: *mut nipc_uds_session_t,
+        buf: *mut c_void,
+        buf_size: usize,
+        hdr_out: *mut nipc_header_t,
+        payload_out: *mut *const c_void,
+        payload_len_out: *mut usize,
+    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
+        nipc_uds_receive_timeout(
+            session, buf, buf_size, hdr_out, payload_out, payload_len_out, 0, -1,
+        )
+    }
+
+    fn nipc_uds_receive_timeout(
+        session: *mut nipc_uds_session_t,
+        buf: *mut c_void,
+        buf_size: usize,
+        hdr_out: *mut nipc_header_t,
+        payload_out: *mut *const c_void,
+        payload_len_out: *mut usize,
+        timeout_ms: u32,
+        abort_fd: RawFd,
+    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
+        let (Some(session), Some(buf)) = (session.as_mut(), bytes_mut(buf, buf_size)) else {
+            return bad_param("receive without a session or a buffer");
+        };
+        if hdr_out.is_null() || payload_out.is_null() || payload_len_out.is_null() {
+            return bad_param("receive without a place for what is received");
+        }
+        if !session.is_open() {
+            return bad_param("receive on a session that is closed");
+        }
+        let abort = match watch(abort_fd) {
+            Ok(abort) => abort,
+            Err(error) => return error,
+        };
+        let wait = match timeout_ms {
+            0 => Wait::FOREVER,
+            ms => Wait::at_most(Duration::from_millis(ms.into())),
+        };
+        let wait = abort.as_ref().map_or(wait, |abort| wait.or(abort));
+        match session.receive(buf, wait, |header| hdr_out.write(header)) {
+            Ok((payload, len)) => {
+                payload_out.write(payload.cast());
+                payload_len_out.write(len);
+                NIPC_UDS_OK
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn nipc_uds_session_fd(session: *const nipc_uds_session_t) -> RawFd, or(-1) {
+        session.as_ref().map_or(-1, |session| session.fd)
+    }
+
+    fn nipc_uds_close_session(session: *mut nipc_uds_session_t) {
+        if let Some(session) = session.as_mut() {
+            session.close();
+        }
+    }
+}

@@ -1,0 +1,522 @@
+/* Clients, servers and the cache, as a C program uses and abuses them. */
+#include "provider.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+static const uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
+
+static int item_is(const nipc_cgroups_resp_view_t *view, uint32_t index, const char *name)
+{
+    nipc_cgroups_item_view_t item;
+    return nipc_cgroups_resp_item(view, index, &item) == NIPC_OK && item.hash == index * 31 &&
+           strcmp(item.name.ptr, name) == 0 && item.name.len == strlen(name);
+}
+
+static void snapshot_arrives_over_socket_and_shared_memory(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct provider provider = {.items = 20, .generation = 3};
+        provider_start(&provider, "snap", both[i]);
+        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_ctx_t client;
+        nipc_client_init(&client, check_dir(), "snap", &config);
+        CHECK(!nipc_client_ready(&client));
+        CHECK(nipc_client_refresh(&client));
+        CHECK(nipc_client_ready(&client));
+        CHECK_EQ(client.shm != NULL, i);
+        CHECK(client.session_valid && client.session.fd >= 0);
+        CHECK_EQ(client.session.role, NIPC_UDS_ROLE_CLIENT);
+        CHECK_EQ(client.session.session_id, 1);
+
+        for (int round = 0; round < 100; round++) {
+            nipc_cgroups_resp_view_t view;
+            CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+            CHECK(view.item_count == 20 && view.generation == 3 && view.systemd_enabled == 1);
+            CHECK(item_is(&view, 19, "cgroup_19"));
+            CHECK(client.response_buf == view._payload);
+        }
+        nipc_client_status_t status;
+        nipc_client_status(&client, &status);
+        CHECK(status.state == NIPC_CLIENT_READY && status.connect_count == 1);
+        CHECK(status.call_count == 100 && status.error_count == 0);
+        nipc_client_close(&client);
+        CHECK_EQ(client.state, NIPC_CLIENT_DISCONNECTED);
+        CHECK(!client.session_valid && client.shm == NULL);
+        provider_stop(&provider);
+    }
+}
+
+static void absent_provider_costs_an_error_and_no_time(void)
+{
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    long long start = check_now_ms();
+    nipc_client_init(&client, check_dir(), "nobody", NULL);
+    CHECK(nipc_client_refresh(&client));
+    CHECK_EQ(client.state, NIPC_CLIENT_NOT_FOUND);
+    CHECK(!nipc_client_refresh(&client));
+    memset(&view, 0xff, sizeof view);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_NOT_READY);
+    CHECK(view.item_count == 0 && view._payload == NULL);
+    CHECK_EQ(client.error_count, 1);
+    CHECK(check_now_ms() - start < 2000);
+    nipc_client_close(&client);
+    nipc_client_close(&client);
+}
+
+static void client_recovers_when_the_provider_restarts(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct provider provider = {.items = 2, .generation = 1};
+        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_ctx_t client;
+        nipc_cgroups_resp_view_t view;
+        provider_start(&provider, "restart", both[i]);
+        nipc_client_init(&client, check_dir(), "restart", &config);
+        nipc_client_refresh(&client);
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+        provider_stop(&provider);
+        provider.generation = 2;
+        provider_start(&provider, "restart", both[i]);
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+        CHECK(view.generation == 2 && client.reconnect_count == 1);
+        provider_stop(&provider);
+        CHECK(nipc_client_call_cgroups_snapshot(&client, &view) != NIPC_OK);
+        CHECK(!nipc_client_ready(&client));
+        nipc_client_close(&client);
+    }
+}
+
+static void client_can_be_used_again_after_close(void)
+{
+    struct provider provider = {.items = 1};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    provider_start(&provider, "again", PROFILES_SOCKET);
+    nipc_client_init(&client, check_dir(), "again", &config);
+    nipc_client_refresh(&client);
+    nipc_client_close(&client);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_NOT_READY);
+    CHECK(nipc_client_refresh(&client));
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    nipc_client_close(&client);
+    provider_stop(&provider);
+}
+
+static void wrong_token_is_told_and_tried_again(void)
+{
+    struct provider provider = {.items = 1};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    config.auth_token = 8;
+    provider_start(&provider, "token", PROFILES_SOCKET);
+    nipc_client_init(&client, check_dir(), "token", &config);
+    CHECK(nipc_client_refresh(&client));
+    CHECK_EQ(client.state, NIPC_CLIENT_AUTH_FAILED);
+    CHECK(strstr(nipc_last_error(), "token.sock") != NULL);
+    client.transport_config.auth_token = 7; /* members are heeded */
+    CHECK(nipc_client_refresh(&client));
+    CHECK(nipc_client_ready(&client));
+    nipc_client_close(&client);
+    provider_stop(&provider);
+}
+
+static void large_snapshot_grows_the_session(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct provider provider = {.items = 4000};
+        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_ctx_t client;
+        nipc_cgroups_resp_view_t view;
+        provider_start(&provider, "large", both[i]);
+        nipc_client_init(&client, check_dir(), "large", &config);
+        nipc_client_refresh(&client);
+        uint32_t before = client.session.max_response_payload_bytes;
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+        CHECK_EQ(view.item_count, 4000);
+        CHECK(item_is(&view, 3999, "cgroup_3999"));
+        CHECK(client.session.max_response_payload_bytes > before);
+        provider.items = 200000;
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_OVERFLOW);
+        nipc_client_close(&client);
+        provider_stop(&provider);
+    }
+}
+
+static void failing_handler_is_an_error_of_the_call(void)
+{
+    struct provider provider = {.items = 1, .fails = true};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    provider_start(&provider, "fails", PROFILES_SOCKET);
+    nipc_client_init(&client, check_dir(), "fails", &config);
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(client.error_count, 1);
+    provider.fails = false;
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    nipc_client_close(&client);
+    provider_stop(&provider);
+}
+
+static void session_of_a_client_can_be_used_by_hand(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct provider provider = {.items = 1};
+        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_ctx_t client;
+        nipc_header_t header = {.kind = NIPC_KIND_REQUEST, .code = NIPC_METHOD_INCREMENT,
+                                .item_count = 1, .message_id = 77};
+        provider_start(&provider, "hand", both[i]);
+        nipc_client_init(&client, check_dir(), "hand", &config);
+        nipc_client_refresh(&client);
+        if (client.shm) {
+            uint8_t message[64];
+            size_t len = 0;
+            header.magic = NIPC_MAGIC_MSG;
+            header.version = NIPC_VERSION;
+            header.header_len = NIPC_HEADER_LEN;
+            nipc_header_encode(&header, message, sizeof message);
+            CHECK_EQ(nipc_shm_send(client.shm, message, 32), NIPC_SHM_OK);
+            CHECK_EQ(nipc_shm_receive(client.shm, message, sizeof message, &len, 5000), NIPC_SHM_OK);
+            CHECK_EQ(len, 32);
+            CHECK_EQ(nipc_header_decode(message, len, &header), NIPC_OK);
+        } else {
+            const void *payload;
+            size_t len;
+            CHECK_EQ(nipc_uds_send(&client.session, &header, NULL, 0), NIPC_UDS_OK);
+            CHECK_EQ(client.session.inflight_count, 1);
+            CHECK_EQ(nipc_uds_receive(&client.session, NULL, 0, &header, &payload, &len),
+                     NIPC_UDS_OK);
+        }
+        CHECK_EQ(header.transport_status, NIPC_STATUS_UNSUPPORTED);
+        CHECK_EQ(header.message_id, 77);
+        nipc_cgroups_resp_view_t view;
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+
+        close(client.session.fd); /* a program that closes what is not its own */
+        client.session.fd = -1;
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+        CHECK(client.session.fd >= 0);
+        nipc_client_close(&client);
+        provider_stop(&provider);
+    }
+}
+
+static void *abort_soon(void *client)
+{
+    usleep(50 * 1000);
+    nipc_client_abort(client);
+    return NULL;
+}
+
+static bool never_answers(void *user, const nipc_cgroups_req_t *request,
+                          nipc_cgroups_builder_t *reply)
+{
+    (void)request;
+    (void)reply;
+    while (!__atomic_load_n((bool *)user, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    return true;
+}
+
+static void deadlines_and_aborts_end_calls(void)
+{
+    for (int i = 0; i < 2; i++) {
+        bool finish = false;
+        nipc_managed_server_t server;
+        nipc_server_config_t server_config = {.supported_profiles = both[i], .auth_token = 7};
+        nipc_cgroups_service_handler_t handler = {.handle = never_answers, .user = &finish};
+        pthread_t thread, aborter;
+        REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 2, &handler) ==
+                NIPC_OK);
+        pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &server);
+
+        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_ctx_t client;
+        nipc_cgroups_resp_view_t view;
+        nipc_client_init(&client, check_dir(), "never", &config);
+        nipc_client_refresh(&client);
+        long long start = check_now_ms();
+        CHECK_EQ(nipc_client_call_cgroups_snapshot_timeout(&client, &view, 100), NIPC_ERR_TIMEOUT);
+        CHECK(check_now_ms() - start >= 100 && check_now_ms() - start < 5000);
+        CHECK_EQ(client.state, NIPC_CLIENT_BROKEN);
+
+        nipc_client_refresh(&client);
+        CHECK(nipc_client_ready(&client));
+        start = check_now_ms();
+        pthread_create(&aborter, NULL, abort_soon, &client);
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_ABORTED);
+        CHECK(check_now_ms() - start < 10000);
+        pthread_join(aborter, NULL);
+        CHECK_EQ(client.abort_requested, 1);
+        CHECK(!nipc_client_refresh(&client));
+        nipc_client_clear_abort(&client);
+        CHECK(nipc_client_refresh(&client));
+        nipc_client_close(&client);
+
+        __atomic_store_n(&finish, true, __ATOMIC_RELEASE);
+        nipc_server_stop(&server);
+        pthread_join(thread, NULL);
+        nipc_server_destroy(&server);
+    }
+}
+
+static bool cgroups_answer(void *user, const nipc_cgroups_lookup_req_view_t *request,
+                           nipc_cgroups_lookup_builder_t *reply)
+{
+    (void)user;
+    nipc_cgroups_lookup_builder_set_generation(reply, 11);
+    for (uint32_t i = 0; i < request->item_count; i++) {
+        nipc_cgroups_lookup_req_item_t key;
+        nipc_lookup_label_view_t label = {{"k", 1}, {"v", 1}};
+        if (nipc_cgroups_lookup_req_item(request, i, &key) != NIPC_OK)
+            return false;
+        bool known = key.path.len % 2 == 0;
+        nipc_cgroups_lookup_builder_add_request_item(
+            reply, request, i,
+            known ? NIPC_CGROUP_LOOKUP_KNOWN : NIPC_CGROUP_LOOKUP_UNKNOWN_PERMANENT,
+            known ? NIPC_ORCHESTRATOR_K8S : 0, known ? "pod" : "", known ? 3 : 0, &label, known);
+    }
+    return true;
+}
+
+static bool apps_answer(void *user, const nipc_apps_lookup_req_view_t *request,
+                        nipc_apps_lookup_builder_t *reply)
+{
+    (void)user;
+    for (uint32_t i = 0; i < request->item_count; i++) {
+        nipc_apps_lookup_req_item_t key;
+        if (nipc_apps_lookup_req_item(request, i, &key) != NIPC_OK)
+            return false;
+        nipc_apps_lookup_builder_add(reply, NIPC_PID_LOOKUP_KNOWN, NIPC_APPS_CGROUP_HOST_ROOT, 0,
+                                     key.pid, 1, 0, key.pid * 10ull, "init", 4, "", 0, "", 0, NULL, 0);
+    }
+    return true;
+}
+
+static void lookups_of_any_length_are_one_answer(void)
+{
+    enum { COUNT = 3000 };
+    nipc_managed_server_t cgroups, apps;
+    nipc_cgroups_lookup_service_handler_t on_cgroups = {.handle = cgroups_answer};
+    nipc_apps_lookup_service_handler_t on_apps = {.handle = apps_answer};
+    pthread_t threads[2];
+    REQUIRE(nipc_server_init_cgroups_lookup(&cgroups, check_dir(), "cgroups-lookup", NULL, 2,
+                                            &on_cgroups) == NIPC_OK);
+    REQUIRE(nipc_server_init_apps_lookup(&apps, check_dir(), "apps-lookup", NULL, 2, &on_apps) ==
+            NIPC_OK);
+    pthread_create(&threads[0], NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &cgroups);
+    pthread_create(&threads[1], NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &apps);
+
+    static char text[COUNT][16];
+    static nipc_str_view_t paths[COUNT];
+    static uint32_t pids[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        paths[i].ptr = text[i];
+        paths[i].len = (uint32_t)snprintf(text[i], sizeof text[i], "/cg/%u", i);
+        pids[i] = i + 1;
+    }
+    nipc_client_ctx_t client;
+    nipc_cgroups_lookup_resp_view_t view;
+    nipc_client_init(&client, check_dir(), "cgroups-lookup", NULL);
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, paths, 1, &view), NIPC_ERR_NOT_READY);
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, NULL, 1, &view), NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, NULL, 0, &view), NIPC_OK);
+    CHECK(view.item_count == 0 && view.generation == 11);
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, paths, COUNT, &view), NIPC_OK);
+    CHECK(view.item_count == COUNT && view.generation == 11);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        nipc_cgroups_lookup_item_view_t item;
+        nipc_lookup_label_view_t label;
+        CHECK_EQ(nipc_cgroups_lookup_resp_item(&view, i, &item), NIPC_OK);
+        CHECK(strcmp(item.path.ptr, text[i]) == 0);
+        CHECK_EQ(item.status == NIPC_CGROUP_LOOKUP_KNOWN, paths[i].len % 2 == 0);
+        if (item.label_count) {
+            CHECK_EQ(nipc_cgroups_lookup_item_label(&item, 0, &label), NIPC_OK);
+            CHECK(strcmp(label.value.ptr, "v") == 0);
+        }
+    }
+    client.max_logical_lookup_items = 2; /* members are heeded */
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, paths, 3, &view), NIPC_ERR_OVERFLOW);
+    CHECK(nipc_client_ready(&client));
+    nipc_apps_lookup_resp_view_t wrong;
+    CHECK_EQ(nipc_client_call_apps_lookup(&client, pids, 1, &wrong), NIPC_ERR_BAD_LAYOUT);
+    nipc_client_close(&client);
+
+    nipc_apps_lookup_resp_view_t found;
+    nipc_client_init(&client, check_dir(), "apps-lookup", NULL);
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_apps_lookup(&client, pids, COUNT, &found), NIPC_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        nipc_apps_lookup_item_view_t item;
+        CHECK_EQ(nipc_apps_lookup_resp_item(&found, i, &item), NIPC_OK);
+        CHECK(item.pid == i + 1 && item.starttime == (i + 1) * 10ull && item.uid == 0);
+        CHECK(strcmp(item.comm.ptr, "init") == 0);
+    }
+    nipc_client_close(&client);
+    nipc_server_stop(&cgroups);
+    nipc_server_stop(&apps);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    nipc_server_destroy(&cgroups);
+    nipc_server_destroy(&apps);
+}
+
+static void server_ends_in_every_order(void)
+{
+    nipc_managed_server_t server;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    REQUIRE(nipc_server_init_typed(&server, check_dir(), "order", NULL, 0, &handler) == NIPC_OK);
+    CHECK_EQ(server.worker_count, 1);
+    nipc_server_stop(&server); /* before run: sticky */
+    nipc_server_run(&server);
+    nipc_server_stop(&server);
+    CHECK(nipc_server_drain(&server, 5000));
+    CHECK(nipc_server_drain(&server, 0));
+    nipc_server_destroy(&server);
+    nipc_server_destroy(&server);
+    nipc_server_run(&server);
+    CHECK(nipc_server_drain(&server, 0));
+    REQUIRE(nipc_server_init_typed(&server, check_dir(), "order", NULL, 1, &handler) == NIPC_OK);
+    nipc_server_destroy(&server); /* never run */
+    char path[128];
+    snprintf(path, sizeof path, "%s/order.sock", check_dir());
+    CHECK(access(path, F_OK) != 0);
+}
+
+static void second_server_is_refused_with_the_cause(void)
+{
+    nipc_managed_server_t first, second;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    REQUIRE(nipc_server_init_typed(&first, check_dir(), "one", NULL, 1, &handler) == NIPC_OK);
+    errno = 0;
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "one", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(errno, EADDRINUSE);
+    CHECK(strstr(nipc_last_error(), "one.sock") != NULL);
+    nipc_server_destroy(&second);
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "../x", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(&second, "/nonexistent", "x", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "x", NULL, 1, NULL), NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(NULL, check_dir(), "x", NULL, 1, &handler), NIPC_ERR_BAD_LAYOUT);
+    nipc_server_destroy(&first);
+}
+
+static void names_too_long_are_errors(void)
+{
+    static char dir[600], service[300];
+    memset(dir, 'd', sizeof dir - 1);
+    dir[0] = '/';
+    memset(service, 's', sizeof service - 1);
+    nipc_client_ctx_t client;
+    nipc_client_init(&client, dir, "x", NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    CHECK(strlen(client.run_dir) == 255);
+    nipc_client_close(&client);
+    nipc_client_init(&client, "/tmp", service, NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    nipc_client_close(&client);
+    nipc_client_init(&client, NULL, NULL, NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    nipc_client_close(&client);
+    nipc_managed_server_t server;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    CHECK_EQ(nipc_server_init_typed(&server, dir, "x", NULL, 1, &handler), NIPC_ERR_BAD_LAYOUT);
+    nipc_server_destroy(&server);
+}
+
+static void method_served_can_be_changed_while_running(void)
+{
+    struct provider provider = {.items = 1};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    provider_start(&provider, "method", PROFILES_SOCKET);
+    nipc_client_init(&client, check_dir(), "method", &config);
+    nipc_client_refresh(&client);
+    CHECK_EQ(provider.server.expected_method_code, NIPC_METHOD_CGROUPS_SNAPSHOT);
+    __atomic_store_n(&provider.server.expected_method_code, 99, __ATOMIC_RELAXED);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_BAD_LAYOUT);
+    CHECK(nipc_client_ready(&client)); /* the session goes on */
+    __atomic_store_n(&provider.server.expected_method_code, NIPC_METHOD_CGROUPS_SNAPSHOT,
+                     __ATOMIC_RELAXED);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    nipc_client_close(&client);
+    provider_stop(&provider);
+}
+
+static void zeroed_and_null_are_left_alone(void)
+{
+    static nipc_client_ctx_t client;
+    static nipc_managed_server_t server;
+    static nipc_cgroups_cache_t cache;
+    static nipc_uds_session_t session;
+    static nipc_uds_listener_t listener;
+    static nipc_shm_ctx_t shm;
+    static nipc_cgroups_cache_read_guard_t guard;
+    nipc_client_close(&client);
+    nipc_client_close(NULL);
+    nipc_client_abort(&client);
+    nipc_client_abort(NULL);
+    nipc_client_clear_abort(NULL);
+    nipc_client_set_call_timeout(NULL, 1);
+    CHECK(!nipc_client_refresh(&client));
+    CHECK(!nipc_client_refresh(NULL));
+    CHECK(!nipc_client_ready(NULL));
+    nipc_server_stop(&server);
+    nipc_server_run(&server);
+    nipc_server_destroy(&server);
+    nipc_server_destroy(NULL);
+    nipc_server_stop(NULL);
+    nipc_server_drain(NULL, 0);
+    CHECK(!nipc_cgroups_cache_refresh(&cache));
+    CHECK(!nipc_cgroups_cache_ready(&cache));
+    CHECK(nipc_cgroups_cache_lookup(&cache, 1, "x") == NULL);
+    CHECK(!nipc_cgroups_cache_read_lock(&cache, &guard));
+    nipc_cgroups_cache_read_unlock(&guard);
+    nipc_cgroups_cache_read_unlock(NULL);
+    nipc_cgroups_cache_close(&cache);
+    nipc_cgroups_cache_close(NULL);
+    nipc_cgroups_cache_item_free(NULL);
+    nipc_uds_close_session(&session);
+    nipc_uds_close_session(NULL);
+    nipc_uds_close_listener(&listener);
+    nipc_uds_close_listener(NULL);
+    nipc_shm_close(&shm);
+    nipc_shm_destroy(&shm);
+    nipc_shm_destroy(NULL);
+    CHECK(fcntl(0, F_GETFD) >= 0); /* descriptor 0 is still open */
+}
+
+int main(void)
+{
+    RUN(snapshot_arrives_over_socket_and_shared_memory);
+    RUN(absent_provider_costs_an_error_and_no_time);
+    RUN(client_recovers_when_the_provider_restarts);
+    RUN(client_can_be_used_again_after_close);
+    RUN(wrong_token_is_told_and_tried_again);
+    RUN(large_snapshot_grows_the_session);
+    RUN(failing_handler_is_an_error_of_the_call);
+    RUN(session_of_a_client_can_be_used_by_hand);
+    RUN(deadlines_and_aborts_end_calls);
+    RUN(lookups_of_any_length_are_one_answer);
+    RUN(server_ends_in_every_order);
+    RUN(second_server_is_refused_with_the_cause);
+    RUN(names_too_long_are_errors);
+    RUN(method_served_can_be_changed_while_running);
+    RUN(zeroed_and_null_are_left_alone);
+    return check_result();
+}
