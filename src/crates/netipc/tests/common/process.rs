@@ -93,9 +93,12 @@ impl Drop for Child {
 /// in a process of its own.
 pub fn alone(test: &str) -> bool {
     if part().is_some() {
+        tell("ALONE");
         return true;
     }
-    Child::start(test, "alone", Path::new("")).pass();
+    let mut child = Child::start(test, "alone", Path::new(""));
+    child.await_told("ALONE");
+    child.pass();
     false
 }
 
@@ -119,7 +122,10 @@ pub fn on_small_file_system(test: &str) {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr);
             match output.status.code() {
-                Some(0) => {}
+                Some(0) => {
+                    let told = String::from_utf8_lossy(&output.stdout);
+                    assert!(told.contains("1 passed"), "{told}");
+                }
                 Some(CANNOT_UNSHARE | CANNOT_MOUNT) => eprintln!("skipped: {text}"),
                 _ => panic!("{}\n{text}", output.status),
             }
