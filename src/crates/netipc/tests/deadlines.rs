@@ -122,10 +122,10 @@ fn the_parts_of_an_answer_share_the_deadline_of_the_call() {
         peer.send(&agreed.packet());
         let (request, _) = peer.receive_message().unwrap();
         let header = Header { kind: Kind::Response, payload_len: 60_000, ..request };
-        let mut cut = Cut::new(&header, agreed.agreed_packet_size).unwrap();
+        let cut = Cut::new(&header, agreed.agreed_packet_size).unwrap();
         let payload = vec![0; 60_000];
         // A part every now and then, each long before the deadline, for longer than it.
-        while let Some(part) = cut.next() {
+        for part in cut {
             let packet = [&part.head[..], &payload[part.payload]].concat();
             if peer.try_send(&packet).is_err() {
                 return;

@@ -177,6 +177,12 @@ pub fn patient<S: Service>(
     Client::with_options(dir, service, options)
 }
 
+/// Whether the increment server in `dir` has room and time for one more client.
+pub fn still_serves(dir: &Path) {
+    let mut client = client::<Increment>(dir, "increment", &SessionOptions::default());
+    assert_eq!(client.call(1).unwrap(), 2);
+}
+
 /// Waits until something is so that no event tells of.
 pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + peer::PATIENCE;

@@ -166,6 +166,18 @@ impl Peer {
         Some((header, packet[Header::LEN..].to_vec()))
     }
 
+    /// Asks for the number after `number`, as a client.
+    pub fn ask(&self, id: u64, number: u64) {
+        self.send_message(&Header::request(1, id, 8), &number.to_ne_bytes());
+    }
+
+    /// Takes the answer to request `id`, which must have gone well.
+    pub fn answered(&self, id: u64) -> u64 {
+        let (header, payload) = self.receive_message().expect("an answer");
+        assert_eq!(header, Header { kind: Kind::Response, ..Header::request(1, id, 8) });
+        u64::from_ne_bytes(payload.try_into().expect("a number"))
+    }
+
     /// Takes a request and answers it so.
     pub fn answer(&self, status: Status, payload: &[u8]) -> Option<(Header, Vec<u8>)> {
         let (request, asked) = self.receive_message()?;
