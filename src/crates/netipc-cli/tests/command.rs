@@ -413,6 +413,40 @@ fn a_full_tmpfs_costs_the_shared_memory_and_nothing_else() {
 }
 
 #[test]
+fn inside_a_cgroup_namespace_the_own_root_is_not_taken_for_that_of_the_host() {
+    // One level down, so that there is something above the root of the namespace.
+    let script = r#"
+        mount=$(awk '$(NF-2) ~ /^cgroup/ { print $5; exit }' /proc/self/mountinfo)
+        dir="$mount/netipc-test-$$"
+        mkdir "$dir" 2> /dev/null || exit 77
+        trap 'echo $$ > "$mount/cgroup.procs"; rmdir "$dir"' EXIT
+        echo $$ > "$dir/cgroup.procs" || exit 77
+        unshare -C sh -e -c '
+            "$NETIPC" --run-dir "$RUN_DIR" serve cgroups --engine-socket none 2> "$RUN_DIR/log" &
+            provider=$!
+            until grep -q serving "$RUN_DIR/log"; do kill -0 "$provider"; sleep 0.01; done
+            "$NETIPC" --run-dir "$RUN_DIR" --json lookup cgroups / "/../$1" || true
+            kill "$provider"; wait "$provider"
+        ' sh "${dir##*/}"
+    "#;
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script]).env("NETIPC", env!("CARGO_BIN_EXE_netipc"));
+    command
+        .env("RUN_DIR", dir.path())
+        .env_remove("NETIPC_AUTH")
+        .env_remove("NETDATA_INVOCATION_ID");
+    let output = command.output().unwrap();
+    if output.status.code() == Some(77) {
+        return eprintln!("skipped: no cgroup can be made here");
+    }
+    let found: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|why| panic!("{why}: {}{}", stdout(&output), stderr(&output)));
+    assert_eq!(found["items"][0]["status"], "unknown");
+    assert_eq!(found["items"][1]["status"], "known");
+}
+
+#[test]
 fn the_demo_shows_all_acts_and_leaves_nothing_behind() {
     let tree = tree(&["system.slice/nginx.service"]);
     let temp = tempfile::tempdir().unwrap();

@@ -21,6 +21,7 @@ use crate::{
     },
     failure,
     published::Published,
+    term::escape,
 };
 
 /// The cgroup of a process.
@@ -39,7 +40,7 @@ pub enum Membership {
     },
     /// It could not be read this time.
     RetryLater,
-    /// It lies outside the cgroup namespace of this provider.
+    /// It is the root of the cgroup namespace of this provider, or lies outside.
     Unknown {
         /// Its path, as seen from here.
         path: Vec<u8>,
@@ -187,7 +188,7 @@ impl Worker {
                 Ok(()) => String::new(),
                 // The last table stays in use.
                 Err(why) => {
-                    format!("read {}: {}", self.options.proc.display(), failure::reason(&why))
+                    format!("read {}: {}", escape::path(&self.options.proc), failure::reason(&why))
                 }
             };
             if wrong != last_notice {
@@ -241,10 +242,11 @@ impl Worker {
         if path.is_empty() {
             return Membership::RetryLater;
         }
-        if path == b"/" || Some(path) == host_root {
+        if path == host_root.unwrap_or(b"/") {
             return Membership::HostRoot;
         }
-        if is_above(path) {
+        // Where the root of the namespace is in the tree cannot be known from inside.
+        if path == b"/" || is_above(path) {
             return Membership::Unknown { path: path.to_vec() };
         }
         let identity = identify(path);
@@ -279,7 +281,7 @@ fn read_all(proc: &Path) -> io::Result<Vec<(u32, Process)>> {
 fn host_root(processes: &[(u32, Process)]) -> Option<Vec<u8>> {
     let is_kthreadd = |process: &Process| process.ppid == 0 && process.comm == b"kthreadd";
     let found = processes.iter().find(|(pid, process)| *pid == 2 && is_kthreadd(process));
-    found.map(|(_, process)| process.cgroup.clone())
+    found.map(|(_, process)| process.cgroup.clone()).filter(|path| !path.is_empty())
 }
 
 /// Whether a path leads only up, out of the namespace it is seen from.

@@ -21,6 +21,7 @@ use crate::{
     bell::{Bell, wait},
     failure,
     published::Published,
+    term::escape,
 };
 
 /// Where to look, and how often.
@@ -180,7 +181,9 @@ impl Scanner {
         }
         let unreadable = walk.unreadable.iter();
         let mut wrong: Vec<_> = unreadable
-            .map(|(dir, why)| format!("read {}: {why}: its cgroups are left out", dir.display()))
+            .map(|(dir, why)| {
+                format!("read {}: {why}: its cgroups are left out", escape::path(dir))
+            })
             .collect();
         if let Some(why) = self.watch.gap() {
             let why = failure::reason(why);

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{failure::reason, term::escape};
+
 /// One tree of cgroups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
@@ -20,6 +22,9 @@ pub struct Hierarchy {
     /// What precedes a path below [`dir`](Self::dir) in the names of its cgroups, where only a part
     /// of the hierarchy is mounted. Empty, or begins with `/` and does not end with it.
     pub prefix: Vec<u8>,
+    /// Whether its root lies above the cgroup namespace of this process: processes then see other
+    /// paths than those below [`dir`](Self::dir).
+    pub above_namespace: bool,
     /// Which hierarchy speaks for a cgroup found in several: the lowest.
     rank: usize,
 }
@@ -39,13 +44,13 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unusable::Unreadable(path, why) => {
-                write!(f, "read {}: {}", path.display(), crate::failure::reason(why))
+                write!(f, "read {}: {}", escape::path(path), reason(why))
             }
             Unusable::NoTree(path) => write!(
                 f,
                 "read cgroups of {}: no cgroup tree (no cgroup.procs or cgroup.controllers there, \
                  nor below)",
-                path.display()
+                escape::path(path)
             ),
             Unusable::NotMounted => {
                 write!(f, "read cgroups of this machine: no cgroup filesystem is mounted")
@@ -116,7 +121,7 @@ pub fn below(dir: &Path) -> Result<Vec<Hierarchy>, Unusable> {
 
 impl Hierarchy {
     fn at(dir: PathBuf, unified: bool, rank: usize) -> Self {
-        Hierarchy { dir, unified, prefix: Vec::new(), rank }
+        Hierarchy { dir, unified, prefix: Vec::new(), above_namespace: false, rank }
     }
 }
 
@@ -194,9 +199,10 @@ fn of_mountinfo(text: &[u8]) -> Vec<Hierarchy> {
         let dir = PathBuf::from(OsString::from_vec(unescape(mount.point)));
         let root = unescape(mount.root);
         // A root of `/../..` lies above the namespace: the mount shows the whole tree.
-        let whole = root == b"/" || root.starts_with(b"/..");
-        let prefix = if whole { Vec::new() } else { root };
-        let hierarchy = Hierarchy { dir, unified: mount.kind == b"cgroup2", prefix, rank };
+        let above_namespace = root == b"/.." || root.starts_with(b"/../");
+        let prefix = if above_namespace || root == b"/" { Vec::new() } else { root };
+        let unified = mount.kind == b"cgroup2";
+        let hierarchy = Hierarchy { dir, unified, prefix, above_namespace, rank };
         found.push((hierarchy, mount));
     }
     // Mounted twice: the mount that shows most of it stands for it.
@@ -290,7 +296,7 @@ mod tests {
         let found = of_mountinfo(b"50 31 0:38 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
         assert_eq!(found[0].prefix, b"/docker/abc");
         let above = of_mountinfo(b"50 31 0:38 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
-        assert!(above[0].prefix.is_empty());
+        assert!(above[0].prefix.is_empty() && above[0].above_namespace);
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Table {
     pub generation: u64,
     cgroups: Vec<Cgroup>,
     closed: HashSet<Vec<u8>>,
+    /// Whether paths are told by their ends alone, as they begin elsewhere than the table's.
+    namespaced: bool,
     by_path: HashMap<Vec<u8>, usize>,
     /// The cgroups whose path ends with a component.
     by_last: HashMap<Vec<u8>, Vec<usize>>,
@@ -92,12 +94,15 @@ impl Table {
             by_last.entry(last_component(&cgroup.path).to_vec()).or_default().push(index);
         }
         let closed = walk.closed.iter().cloned().collect();
-        Table { generation: 0, cgroups, closed, by_path, by_last }
+        let namespaced = walk.namespaced;
+        Table { generation: 0, cgroups, closed, namespaced, by_path, by_last }
     }
 
     /// Whether both tables say the same, whatever their generations.
     pub(super) fn says_the_same(&self, other: &Table) -> bool {
-        self.cgroups == other.cgroups && self.closed == other.closed
+        self.cgroups == other.cgroups
+            && self.closed == other.closed
+            && self.namespaced == other.namespaced
     }
 
     /// The cgroups, ordered by path.
@@ -108,17 +113,20 @@ impl Table {
     /// What is known of `path`, as `/proc/PID/cgroup` shows it.
     ///
     /// From inside a cgroup namespace a path may begin with `/..`; it is then told by what follows,
-    /// if that is the end of exactly one path.
+    /// if that is the end of exactly one path. So is every path if this provider is in a namespace
+    /// itself but sees the tree above it: it cannot know where in the tree `/` is.
     pub fn lookup(&self, path: &[u8]) -> Answer<'_> {
-        if let Some(&index) = self.by_path.get(path) {
-            return Answer::Known(&self.cgroups[index]);
+        let suffix = beyond_namespace(path);
+        if !self.namespaced && suffix.is_none() {
+            return match self.by_path.get(path) {
+                Some(&index) => Answer::Known(&self.cgroups[index]),
+                None => self.reachable(path),
+            };
         }
-        match beyond_namespace(path) {
-            Some(suffix) => match self.ending_with(suffix) {
-                Some(cgroup) => Answer::Known(cgroup),
-                None => self.reachable(suffix),
-            },
-            None => self.reachable(path),
+        let suffix = suffix.unwrap_or(path);
+        match self.ending_with(suffix) {
+            Some(cgroup) => Answer::Known(cgroup),
+            None => self.reachable(suffix),
         }
     }
 

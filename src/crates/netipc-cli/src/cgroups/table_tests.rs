@@ -117,6 +117,16 @@ fn looks_up_paths_as_processes_see_them() {
 }
 
 #[test]
+fn a_provider_inside_a_namespace_tells_paths_by_their_ends() {
+    let cgroups = ["/", "/a", "/a/x", "/x", "/b/y"].map(found).into();
+    let table = Table::new(&Walk { cgroups, namespaced: true, ..Walk::default() }, &Engine);
+    let known = |path: &[u8]| matches!(table.lookup(path), Answer::Known(_));
+    assert!(known(b"/y") && known(b"/../b/y") && known(b"/a/x"));
+    assert!(!known(b"/x"), "two end with it, and neither need be the one meant");
+    assert_eq!(table.lookup(b"/"), Answer::Never, "the root of the namespace is anywhere");
+}
+
+#[test]
 fn tells_what_may_still_come_from_what_never_will() {
     let table = table(&["/"]);
     assert_eq!(table.lookup(b"/not/yet"), Answer::RetryLater);

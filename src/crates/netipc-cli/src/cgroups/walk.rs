@@ -28,6 +28,8 @@ pub struct Walk {
     pub cgroups: Vec<Found>,
     /// Paths whose insides were left alone, ordered.
     pub closed: Vec<Vec<u8>>,
+    /// Whether processes may see other paths than these: the tree was seen from inside a namespace.
+    pub namespaced: bool,
     /// Directories that could not be read, and why.
     pub unreadable: Vec<(PathBuf, io::ErrorKind)>,
 }
@@ -43,7 +45,8 @@ pub struct Walk {
 /// noted in the result, one that vanished is no failure.
 pub fn walk(hierarchies: &[Hierarchy], enter: &mut dyn FnMut(&Path)) -> Result<Walk, Blocked> {
     let mut cgroups: HashMap<Vec<u8>, Found> = HashMap::new();
-    let mut walk = Walk::default();
+    let namespaced = hierarchies.iter().any(|hierarchy| hierarchy.above_namespace);
+    let mut walk = Walk { namespaced, ..Walk::default() };
     for hierarchy in hierarchies {
         let top =
             if hierarchy.prefix.is_empty() { b"/".to_vec() } else { hierarchy.prefix.clone() };
