@@ -95,3 +95,84 @@ fn monotonic(at: Instant) -> Timespec {
         .and_then(|left| now.checked_add(left))
         .unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::{
+        shm::{Shared, Taken},
+        testing::{part, run_child, scratch},
+    };
+
+    #[test]
+    fn a_sleep_on_a_word_that_has_moved_ends_at_once() {
+        let (signal, rung) = (AtomicU32::new(1), AtomicU32::new(1));
+        sleep(&signal, &rung, Armed { signal: 0, rung: 1 }, None);
+        sleep(&signal, &rung, Armed { signal: 1, rung: 0 }, None);
+        sleep_on_one(&signal, Armed { signal: 0, rung: 1 }, None);
+    }
+
+    #[test]
+    fn a_sleep_on_one_word_never_lasts_for_ever() {
+        let begun = Instant::now();
+        sleep_on_one(&AtomicU32::new(1), Armed { signal: 1, rung: 1 }, None);
+        assert!(begun.elapsed() >= WITHOUT_SECOND_WORD);
+    }
+
+    #[test]
+    fn sessions_work_where_a_filter_knows_one_word_only() {
+        if part().is_none() {
+            run_child!(sessions_work_where_a_filter_knows_one_word_only, "alone");
+            return;
+        }
+        refuse_futex_waitv();
+        let dir = scratch();
+        let mut server = Shared::create(dir.path(), "x", 1, 64, 64).unwrap();
+        let mut client = Shared::attach(dir.path(), "x", 1).unwrap();
+        server.set_spins(0);
+        client.set_spins(0);
+        let bell = server.bell();
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            let serving = scope.spawn(move || {
+                while let Taken::Message(1) = server.take(64, None).unwrap() {
+                    server.publish(b"y", b"").unwrap();
+                }
+            });
+            for _ in 0..1000 {
+                client.publish(b"x", b"").unwrap();
+                assert_eq!(client.take(64, None), Ok(Taken::Message(1)));
+            }
+            bell.ring();
+            serving.join().unwrap();
+        });
+        assert!(ONE_WORD_ONLY.load(Relaxed), "the filter is there");
+        assert!(begun.elapsed() < WITHOUT_SECOND_WORD * 500, "it is wake-ups that end the sleeps");
+        let until = Instant::now() + Duration::from_millis(20);
+        assert_eq!(client.take(64, Some(until)), Ok(Taken::TimedOut));
+        assert!(Instant::now() >= until);
+    }
+
+    /// Makes the system call fail in this process as it does under older container managers.
+    fn refuse_futex_waitv() {
+        let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+        let refusal = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        let mut steps = [
+            // The number of the call is what the kernel shows first.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_futex_waitv as u32),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, refusal),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+        // SAFETY: the program and its steps outlive the calls; the process is the test's own.
+        unsafe {
+            let [no, yes]: [libc::c_ulong; 2] = [0, 1];
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, yes, no, no, no), 0);
+            let mode = libc::c_ulong::from(libc::SECCOMP_MODE_FILTER);
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+        }
+    }
+}

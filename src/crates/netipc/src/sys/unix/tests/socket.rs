@@ -276,13 +276,13 @@ fn signals_neither_end_nor_shorten_a_wait() {
     }
     let (_a, b) = pair();
     let done = AtomicBool::new(false);
-    // SAFETY: it has no conditions.
-    let waiter = unsafe { libc::pthread_self() };
+    let process = rustix::process::getpid().as_raw_pid();
+    let waiter = rustix::thread::gettid().as_raw_pid();
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(SeqCst) {
-                // SAFETY: the waiter outlives this scope.
-                unsafe { libc::pthread_kill(waiter, libc::SIGUSR1) };
+                // SAFETY: the signal has a handler, and the waiter outlives this scope.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, waiter, libc::SIGUSR1) };
                 thread::yield_now();
             }
         });
