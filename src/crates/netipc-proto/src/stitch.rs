@@ -72,6 +72,9 @@ impl fmt::Display for Mismatch {
 
 impl core::error::Error for Mismatch {}
 
+/// How long a value is taken to be before there was any, in bytes.
+const USUAL_VALUE: usize = 64;
+
 /// What to do next for a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -99,6 +102,8 @@ pub struct Stitch<'k, 'o, L: Lookup> {
     subcalls: u32,
     /// The most keys to ask at once; fewer after a reply did not fit.
     most: usize,
+    /// How many answers came so far, and how many bytes of a reply they took.
+    seen: (usize, usize),
     restarted: bool,
     /// The next key did not fit a reply together with others and is asked alone.
     alone: bool,
@@ -128,6 +133,7 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
             generation: None,
             subcalls: 0,
             most: usize::MAX,
+            seen: (0, 0),
             restarted: false,
             alone: false,
             no_larger_request: false,
@@ -161,14 +167,14 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
             if rest.is_empty() && self.generation.is_some() {
                 return Ok(Step::Done);
             }
-            let (mut request, mut reply) = (0, 0);
-            let fit = rest.iter().take(if self.alone { 1 } else { self.most }).take_while(|key| {
-                request = align8(request).saturating_add(key_len::<L>(**key));
-                reply = align8(reply).saturating_add(bare_len::<L>(**key));
-                request += Span::SIZE;
-                reply += Span::SIZE;
-                let request = request.saturating_add(LookupRequestHeader::LEN);
-                let reply = reply.saturating_add(LookupReplyHeader::LEN);
+            let most = match rest.first() {
+                Some(&first) if !self.alone => self.most.min(self.expected(first, response_limit)),
+                _ => 1,
+            };
+            let (mut request, mut reply) = (LookupRequestHeader::LEN, LookupReplyHeader::LEN);
+            let fit = rest.iter().take(most).take_while(|key| {
+                request = (align8(request) + Span::SIZE).saturating_add(key_len::<L>(**key));
+                reply = (align8(reply) + Span::SIZE).saturating_add(bare_len::<L>(**key));
                 request <= request_limit && reply <= response_limit
             });
             self.asked = fit.count();
@@ -195,6 +201,18 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
             }
             self.answer_here(*first)?;
         }
+    }
+
+    /// How many answers as long as those so far fit a reply. Asking for more would fill the reply
+    /// with items that only say so, each in the room of an answer.
+    fn expected(&self, first: L::Key<'k>, response_limit: usize) -> usize {
+        let room = response_limit.saturating_sub(LookupReplyHeader::LEN) as u64;
+        let (answers, bytes) = match self.seen {
+            (0, _) => (1, (Span::SIZE + USUAL_VALUE).saturating_add(bare_len::<L>(first))),
+            seen => seen,
+        };
+        let expected = room.saturating_mul(answers as u64) / bytes as u64;
+        usize::try_from(expected).unwrap_or(usize::MAX).max(1)
     }
 
     /// Says that there is no session that takes larger requests: keys that do not fit are answered
@@ -276,6 +294,8 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
         }
         for item in reply.raw().take(answered) {
             self.append(item)?;
+            self.seen.0 += 1;
+            self.seen.1 += Span::SIZE + align8(item.len());
         }
         Ok(false)
     }
