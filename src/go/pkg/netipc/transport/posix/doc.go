@@ -14,9 +14,10 @@
 // Sockets are non-blocking and registered with the runtime's poller: a goroutine
 // that waits on one costs no thread, and Close or Interrupt from another goroutine
 // ends the wait at once. A goroutine that waits on shared memory sleeps in the
-// kernel on a word of it (a futex) and does cost a thread. It is not woken in
-// between: whoever ends the wait rings the sleeper's own bell. A Link watches its
-// socket meanwhile, so that it notices at once when the peer dies.
+// kernel on a word of it (a futex) and does cost a thread. It is not woken to look
+// around: whoever ends the wait rings the sleeper's own bell, and a Link has its socket
+// watched meanwhile, so that it notices at once when the peer dies. Only a peer that
+// tampers with the bell can make that take longer, up to a second.
 //
 // # Trust
 //

@@ -73,10 +73,10 @@ func (f *failure) Error() string { return f.tried + ": " + f.cause.Error() }
 
 func (f *failure) Unwrap() []error { return []error{f.kind, f.cause} }
 
-// fail makes a failure of a kind out of its cause. A wait that ended is of its own
-// kind, whatever was being waited for.
+// fail makes a failure of a kind out of its cause. A wait that ended, and a peer that
+// broke the protocol, are of their own kind, whatever was being tried.
 func fail(kind error, cause error, format string, args ...any) error {
-	if errors.Is(cause, ErrTimeout) || errors.Is(cause, ErrAborted) {
+	if errors.Is(cause, ErrTimeout) || errors.Is(cause, ErrAborted) || errors.Is(cause, ErrProtocol) {
 		kind = cause
 	}
 	return &failure{kind: kind, tried: fmt.Sprintf(format, args...), cause: cause}

@@ -33,7 +33,8 @@ type Listener struct {
 
 // Listen takes the endpoint of a service in runDir: {runDir}/{serviceName}.sock, mode
 // 0600 from the start. What a dead server left at that name is removed, a foreign
-// file with content is put aside as {path}.displaced-{n}.
+// file with content is put aside as {path}.displaced-{n}. If config offers shared
+// memory, what dead servers left of that is removed as well.
 //
 // It fails with ErrBadParam, ErrPathTooLong, with ErrAddrInUse if a live server has
 // the endpoint or it cannot be told, or with ErrSocket.
@@ -59,6 +60,10 @@ func Listen(runDir, serviceName string, config ServerConfig) (*Listener, error) 
 		// The name must not be left to a socket that nobody serves.
 		_, _ = id.remove(path)
 		return nil, fail(ErrSocket, err, "listen on %s: register the socket", path)
+	}
+	if config.SupportedProfiles&sharedProfiles != 0 {
+		// Only now, and under the lock: nobody else of this service is making regions.
+		e.sweepRegions()
 	}
 	return l, nil
 }

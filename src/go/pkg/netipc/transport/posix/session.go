@@ -95,8 +95,7 @@ func (s *Session) send(h *protocol.Header, payload []byte, deadline time.Time) e
 	}
 	for part, more := cut.Next(&s.outHead); more; part, more = cut.Next(&s.outHead) {
 		if err := s.conn.send(s.outHead[:], part, deadline); err != nil {
-			s.rules.Disconnect()
-			return fail(ErrSend, err, "send to %s", s.peer())
+			return s.sendFailed(err)
 		}
 	}
 	return nil
@@ -188,10 +187,21 @@ func (s *Session) receiveRest(rest []byte, join *session.Join, deadline time.Tim
 func (s *Session) receivePacket(head, body []byte, deadline time.Time) (int, error) {
 	n, err := s.conn.receive(head, body, deadline)
 	if err != nil {
-		err = fail(ErrRecv, err, "receive from %s", s.peer())
-		s.rules.Disconnect()
+		return n, s.receiveFailed(err)
 	}
-	return n, err
+	return n, nil
+}
+
+// sendFailed and receiveFailed tell that the session is over, and forget what was in
+// flight on it.
+func (s *Session) sendFailed(err error) error {
+	s.rules.Disconnect()
+	return fail(ErrSend, err, "send to %s", s.peer())
+}
+
+func (s *Session) receiveFailed(err error) error {
+	s.rules.Disconnect()
+	return fail(ErrRecv, err, "receive from %s", s.peer())
 }
 
 // largestFirstPacket is how much the first packet of a message that keeps to the
