@@ -1,4 +1,4 @@
-//! The server's side of the handshake (PROTOCOL.md, section 10).
+//! Both sides of the handshake over a socket (PROTOCOL.md, section 10).
 
 use std::{
     path::{Path, PathBuf},
@@ -6,16 +6,22 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use netipc_proto::{Agreement, Header, Hello, Refusal, Role, Terms, handshake::profile};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    link::{Session, receive_short, refused},
+    link::Session,
+    options::SessionOptions,
     shm::{self, Shared},
     sys::Socket,
+    wait::Wait,
 };
+
+/// The longest a peer may take for its step of the handshake.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Who makes sessions: a service, and the numbers it gives them.
 #[derive(Debug)]
@@ -100,4 +106,65 @@ impl Host {
             capacity(agreement.agreed_max_response_payload_bytes)?,
         )?)
     }
+}
+
+/// Connects a socket and asks for a session.
+pub(crate) fn greet(
+    path: &Path,
+    options: &SessionOptions,
+    wait: Wait<'_>,
+) -> Result<(Socket, Agreement)> {
+    let wait = wait.capped(HANDSHAKE);
+    let socket = Socket::connect(path, wait)?;
+    let offer = options.offer(socket.max_packet());
+    let context = || format!("agree with {}", path.display());
+    let asked = ask(&socket, &offer, wait).map_err(|error| error.within(context()))?;
+    let agreement = offer.agreement(&asked).map_err(|refusal| refused(refusal, context()))?;
+    Ok((socket, agreement))
+}
+
+/// Sends a HELLO and returns the packet that answers it.
+fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<Vec<u8>> {
+    let hello = offer.packet();
+    while !socket.send(&hello, &[]).map_err(|cause| Error::system("send a HELLO", cause))? {
+        socket.wait_writable(wait)?;
+    }
+    loop {
+        if let Some(packet) = receive_short(socket)? {
+            return Ok(packet);
+        }
+        socket.wait_readable(wait)?;
+    }
+}
+
+/// Takes one packet of the handshake if it is there. Longer ones are cut: what counts stands first.
+pub(crate) fn receive_short(socket: &Socket) -> Result<Option<Vec<u8>>> {
+    let (mut head, mut body) = ([0; Header::LEN], [0; 96]);
+    match socket.receive(&mut head, &mut body) {
+        Ok(None) => Ok(None),
+        Ok(Some(packet)) if packet.len == 0 => Err(ErrorKind::Disconnected.into()),
+        Ok(Some(packet)) => {
+            let mut bytes = [head.as_slice(), body.as_slice()].concat();
+            bytes.truncate(packet.len);
+            Ok(Some(bytes))
+        }
+        Err(cause) => {
+            let error = Error::system("receive a step of the handshake", cause);
+            Err(error.with_kind(ErrorKind::Disconnected))
+        }
+    }
+}
+
+/// A refusal as the failure of what `context` says.
+pub(crate) fn refused(refusal: Refusal, context: String) -> Error {
+    let kind = match refusal {
+        Refusal::Malformed(_) | Refusal::BadHello(_) | Refusal::Unexpected => ErrorKind::Protocol,
+        Refusal::BadGrant(_) => ErrorKind::Protocol,
+        Refusal::Incompatible => ErrorKind::Incompatible,
+        Refusal::NoProfile => ErrorKind::NoCommonProfile,
+        Refusal::AuthFailed => ErrorKind::AuthenticationFailed,
+        Refusal::LimitExceeded => ErrorKind::LimitExceeded,
+        Refusal::Other(_) => ErrorKind::Rejected,
+    };
+    Error::new(kind, format!("{context}: {refusal}"))
 }

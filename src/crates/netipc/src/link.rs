@@ -8,7 +8,7 @@ use std::{
 };
 
 use netipc_proto::{
-    Agreement, Fault, Header, Hello, Refusal, Role, Rules,
+    Agreement, Fault, Header, Role, Rules,
     handshake::profile,
     parts::{Cut, Join, Part},
     session::check_batch,
@@ -17,14 +17,12 @@ use netipc_proto::{
 use crate::{
     endpoint::socket_path,
     error::{Error, ErrorKind, Result},
+    greeting::greet,
     options::SessionOptions,
     shm::{Shared, Taken},
     sys::{PeerCredentials, Socket},
     wait::Wait,
 };
-
-/// The longest a peer may take for its step of the handshake.
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Shared memory has no descriptor to wait for, so the socket and the abort are looked at this
 /// often while a client waits there. An answer ends the wait at once all the same.
@@ -423,67 +421,6 @@ impl Session {
 /// The longest message that may come in, envelope included.
 fn message_limit(rules: &Rules) -> usize {
     (rules.incoming.payload_bytes as usize).saturating_add(Header::LEN)
-}
-
-/// Connects a socket and asks for a session.
-pub(crate) fn greet(
-    path: &Path,
-    options: &SessionOptions,
-    wait: Wait<'_>,
-) -> Result<(Socket, Agreement)> {
-    let wait = wait.capped(HANDSHAKE);
-    let socket = Socket::connect(path, wait)?;
-    let offer = options.offer(socket.max_packet());
-    let context = || format!("agree with {}", path.display());
-    let asked = ask(&socket, &offer, wait).map_err(|error| error.within(context()))?;
-    let agreement = offer.agreement(&asked).map_err(|refusal| refused(refusal, context()))?;
-    Ok((socket, agreement))
-}
-
-/// Sends a HELLO and returns the packet that answers it.
-fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<Vec<u8>> {
-    let hello = offer.packet();
-    while !socket.send(&hello, &[]).map_err(|cause| Error::system("send a HELLO", cause))? {
-        socket.wait_writable(wait)?;
-    }
-    loop {
-        if let Some(packet) = receive_short(socket)? {
-            return Ok(packet);
-        }
-        socket.wait_readable(wait)?;
-    }
-}
-
-/// Takes one packet of the handshake if it is there. Longer ones are cut: what counts stands first.
-pub(crate) fn receive_short(socket: &Socket) -> Result<Option<Vec<u8>>> {
-    let (mut head, mut body) = ([0; Header::LEN], [0; 96]);
-    match socket.receive(&mut head, &mut body) {
-        Ok(None) => Ok(None),
-        Ok(Some(packet)) if packet.len == 0 => Err(ErrorKind::Disconnected.into()),
-        Ok(Some(packet)) => {
-            let mut bytes = [head.as_slice(), body.as_slice()].concat();
-            bytes.truncate(packet.len);
-            Ok(Some(bytes))
-        }
-        Err(cause) => {
-            let error = Error::system("receive a step of the handshake", cause);
-            Err(error.with_kind(ErrorKind::Disconnected))
-        }
-    }
-}
-
-/// A refusal as the failure of what `context` says.
-pub(crate) fn refused(refusal: Refusal, context: String) -> Error {
-    let kind = match refusal {
-        Refusal::Malformed(_) | Refusal::BadHello(_) | Refusal::Unexpected => ErrorKind::Protocol,
-        Refusal::BadGrant(_) => ErrorKind::Protocol,
-        Refusal::Incompatible => ErrorKind::Incompatible,
-        Refusal::NoProfile => ErrorKind::NoCommonProfile,
-        Refusal::AuthFailed => ErrorKind::AuthenticationFailed,
-        Refusal::LimitExceeded => ErrorKind::LimitExceeded,
-        Refusal::Other(_) => ErrorKind::Rejected,
-    };
-    Error::new(kind, format!("{context}: {refusal}"))
 }
 
 impl From<Fault> for Error {

@@ -37,8 +37,7 @@ use std::{
 use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
-    greeting::Host,
-    link::HANDSHAKE,
+    greeting::{HANDSHAKE, Host},
     options::SessionOptions,
     sys::{PeerCredentials, Socket},
     wait::Wait,

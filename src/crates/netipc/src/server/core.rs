@@ -22,8 +22,8 @@ use super::{
 use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
-    greeting::Host,
-    link::{HANDSHAKE, Session},
+    greeting::{HANDSHAKE, Host},
+    link::Session,
     sys::{Interest, Poller, Readiness, Socket},
 };
 
