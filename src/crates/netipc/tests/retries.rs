@@ -353,3 +353,35 @@ fn a_snapshot_that_cannot_be_read_is_asked_for_once_more() {
     assert_eq!(client.status().state, ClientState::Broken);
     fake.finish();
 }
+
+#[test]
+fn a_batch_that_cannot_be_read_is_asked_for_once_more_and_one_of_one_is_none() {
+    let dir = Dir::new();
+    let fake = Fake::start(&dir, "increment", |listener: RawListener| {
+        let peer = listener.session();
+        // Nothing came for the empty batch.
+        let (request, _) = peer.answer(Status::Ok, &2u64.to_ne_bytes()).unwrap();
+        assert_eq!(request, Header::request(1, 1, 8));
+        let short = [0u32, 7, 8, 8].map(u32::to_ne_bytes).concat();
+        let answers = [&short[..], &[0; 16]].concat();
+        let (request, _) = peer.answer(Status::Ok, &answers).unwrap();
+        assert_eq!((request.flags, request.item_count), (Header::BATCH, 2));
+        peer.await_hangup();
+        // As good, but it does not say that it is a batch.
+        let peer = listener.session();
+        let (request, _) = peer.receive_message().unwrap();
+        let plain = Header { flags: 0, ..response(&request) };
+        peer.send_message(&plain, &[&[0; 16][..], &[0; 16]].concat());
+        peer.await_hangup();
+    });
+    let session = SessionOptions { max_request_batch_items: 2, ..usual() };
+    let mut client = patient::<Increment>(&dir, "increment", &session, SOON);
+    client.refresh();
+    assert_eq!(client.call_batch(&[]).unwrap().iter().count(), 0);
+    let one: Vec<_> = client.call_batch(&[1]).unwrap().iter().map(Result::unwrap).collect();
+    assert_eq!(one, [2]);
+    assert_eq!(kind(client.call_batch(&[1, 2])), ErrorKind::Protocol);
+    assert_eq!(client.status().state, ClientState::Broken);
+    assert_eq!((client.status().call_count, client.status().reconnect_count), (1, 1));
+    fake.finish();
+}
