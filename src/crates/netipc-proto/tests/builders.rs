@@ -1,0 +1,131 @@
+//! Snapshots and batches that do not know beforehand how many items they get (PROTOCOL.md,
+//! sections 5 and 16).
+
+mod random;
+
+use netipc_proto::{
+    Declined, Header, ItemsWriter, Service, Status, Text, Unwritable,
+    kinds::{
+        CgroupsSnapshot, Increment,
+        cgroups_snapshot::{Builder, Cgroup},
+        increment::Number,
+    },
+    respond,
+};
+use random::rounds;
+
+#[test]
+fn a_growing_snapshot_is_the_one_with_room_reserved() {
+    rounds(2000, |random| {
+        let names: Vec<_> = (0..random.below(60)).map(|_| random.text(30)).collect();
+        let mut reserved = vec![0xAA; 8192];
+        let count = names.len() as u32;
+        let builder = Builder::with_max_items(&mut reserved, count).expect("there is room");
+        let length = fill(builder, &names).expect("there is room");
+        reserved.truncate(length);
+
+        // Exactly the room it takes is enough, and one byte less is not.
+        let mut grown = vec![0xAA; length];
+        assert_eq!(fill(Builder::new(&mut grown).expect("there is room"), &names), Ok(length));
+        assert_eq!(grown, reserved);
+        let mut short = vec![0xAA; length - 1];
+        let filled = Builder::new(&mut short).and_then(|builder| fill(builder, &names));
+        assert_eq!(filled, Err(Unwritable::Full));
+        // A reservation is only a hint.
+        let mut hinted = vec![0xAA; 8192];
+        let mut builder = Builder::new(&mut hinted).expect("there is room");
+        builder.reserve(random.below(100) as u32).expect("there is room");
+        assert_eq!(fill(builder, &names), Ok(length));
+        assert_eq!(hinted[..length], reserved);
+    });
+}
+
+fn fill(mut builder: Builder<'_>, names: &[Vec<u8>]) -> Result<usize, Unwritable> {
+    for (hash, name) in (0..).zip(names) {
+        // A handler that looks at nothing: the end tells it.
+        let _ = builder.push(&cgroup(hash, name));
+    }
+    CgroupsSnapshot::finish_reply(builder)
+}
+
+fn cgroup(hash: u32, name: &[u8]) -> Cgroup<'_> {
+    Cgroup { hash, options: 0, enabled: 1, name: Text::new(name), path: Text::new(b"/x") }
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_is_refused_whatever_the_handler_says() {
+    let request = Header::request(CgroupsSnapshot::METHOD, 1, 4);
+    let mut payload = [0; 4];
+    CgroupsSnapshot::write_request((), &mut payload).expect("there is room");
+    let mut out = [0; 200];
+    for verdict in [Ok(()), Err(Declined::Failed)] {
+        let handler = |_: &_, reply: &mut Builder<'_>| {
+            // A handler that looks at nothing.
+            for hash in 0..10 {
+                let _ = reply.push(&cgroup(hash, b"name"));
+            }
+            verdict
+        };
+        let response = respond::<CgroupsSnapshot>(&handler, &request, &payload, &mut out);
+        assert_eq!(response.header.transport_status, Status::LimitExceeded.code());
+        assert!(response.hang_up);
+    }
+}
+
+#[test]
+fn a_batch_takes_items_until_it_is_full() {
+    rounds(2000, |random| {
+        let items: Vec<_> = (0..random.below(20)).map(|_| random.text(30)).collect();
+        let size = items.iter().map(|item| 8 + item.len().next_multiple_of(8)).sum::<usize>();
+        let mut out = vec![0xAA; size];
+        let writer = ItemsWriter::new(&mut out, 0, items.len() as u32).expect("there is room");
+        let (_, length) = write(writer, &items).expect("there is room").finish_padded();
+        assert_eq!(length, size, "padded to a multiple of 8");
+        // Without room for the last padding the message ends with its last item.
+        let last = items.last().map_or(0, |item| item.len().next_multiple_of(8) - item.len());
+        let mut short = vec![0xAA; size - last];
+        let writer = ItemsWriter::new(&mut short, 0, items.len() as u32).expect("there is room");
+        let (_, length) = write(writer, &items).expect("there is room").finish_padded();
+        assert_eq!((length, &short), (size - last, &out[..size - last].to_vec()));
+    });
+}
+
+fn write<'a>(
+    mut writer: ItemsWriter<'a>,
+    items: &[Vec<u8>],
+) -> Result<ItemsWriter<'a>, Unwritable> {
+    for item in items {
+        writer.push(|to| {
+            to.get_mut(..item.len()).ok_or(Unwritable::Full)?.copy_from_slice(item);
+            Ok(item.len())
+        })?;
+    }
+    Ok(writer)
+}
+
+#[test]
+fn one_item_that_fails_fails_its_batch() {
+    let mut payload = vec![0; 64];
+    let mut writer = ItemsWriter::new(&mut payload, 0, 3).expect("there is room");
+    for value in [1, 2, 3] {
+        writer.push(|to| Increment::write_request(value, to)).expect("there is room");
+    }
+    let (_, length) = writer.finish_padded();
+    let request = Header { flags: Header::BATCH, item_count: 3, ..Header::request(1, 1, 0) };
+    let answer = |declined: Option<Declined>, room| {
+        let handler = |asked: &u64, reply: &mut Number<'_>| {
+            reply.value = asked + 1;
+            declined.filter(|_| *asked == 2).map_or(Ok(()), Err)
+        };
+        let mut out = vec![0; room];
+        let response = respond::<Increment>(&handler, &request, &payload[..length], &mut out);
+        let Header { transport_status, flags, item_count, payload_len, .. } = response.header;
+        (transport_status, flags, item_count, payload_len)
+    };
+    assert_eq!(answer(None, 48), (Status::Ok.code(), Header::BATCH, 3, 48));
+    let failed = |status: Status| (status.code(), 0, 1, 0);
+    assert_eq!(answer(None, 47), failed(Status::LimitExceeded));
+    assert_eq!(answer(Some(Declined::Failed), 48), failed(Status::InternalError));
+    assert_eq!(answer(Some(Declined::Invalid), 48), failed(Status::BadEnvelope));
+    assert_eq!(answer(Some(Declined::Full), 48), failed(Status::LimitExceeded));
+}
