@@ -1,7 +1,7 @@
 //! The provider of cgroups: what cgroups this machine has, what they are called and who runs them.
 //!
 //! [`discovery`] walks the tree ([`hierarchy`], [`walk`]), says of every directory what it is
-//! ([`identity`], [`enabled`]) and publishes the whole as one immutable [`table::Table`].
+//! (`identity`, `enabled`) and publishes the whole as one immutable [`table::Table`].
 
 pub mod discovery;
 mod enabled;

@@ -1,5 +1,5 @@
-//! The services under the names that Netdata plugin-ipc publishes: thin faces of [`Client`],
-//! [`Server`] and [`Cache`](crate::Cache) for programs written against it.
+//! The services under the names that Netdata plugin-ipc publishes, for programs written against it:
+//! thin faces of [`Client`](crate::Client), [`Server`] and [`Cache`](crate::Cache).
 
 pub mod apps_lookup;
 pub mod cgroups_lookup;
