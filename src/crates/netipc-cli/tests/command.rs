@@ -322,7 +322,9 @@ fn a_foreign_file_in_the_place_of_the_socket_is_left_intact() {
     let path = dir.path().join("cgroups-lookup.sock");
     fs::write(&path, "precious").unwrap();
     let mut command = netipc(dir.path());
-    let output = command.args(["serve", "cgroups", "--cgroup-root"]).arg(tree.path()).output();
+    // Ends at once if it serves all the same.
+    command.args(["serve", "cgroups", "--until-eof", "--cgroup-root"]).arg(tree.path());
+    let output = command.output();
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("left intact"), "{}", stderr(&output));
