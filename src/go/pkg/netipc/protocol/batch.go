@@ -92,6 +92,24 @@ func (b *BatchBuilder) Add(item []byte) error {
 	return nil
 }
 
+// AddInPlace appends an item that write puts into the room there is, returning its
+// length. It fails with ErrOverflow or with what write fails with, and then leaves
+// the builder as it was.
+func (b *BatchBuilder) AddInPlace(write func(room []byte) (int, error)) error {
+	start := Align8(b.items.data)
+	if b.items.count >= b.items.max || start > len(b.items.buf) {
+		return ErrOverflow
+	}
+	n, err := write(b.items.buf[start:])
+	if err != nil {
+		return err
+	}
+	if b.items.push(n) == nil {
+		return ErrOverflow
+	}
+	return nil
+}
+
 // Finish closes the gap unused directory entries left and returns the size of the
 // payload and the number of items. The tail is padded with zeros to a multiple of
 // [Alignment] if the buffer has room for that.

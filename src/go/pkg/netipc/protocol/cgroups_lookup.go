@@ -57,6 +57,16 @@ func EncodeCgroupsLookupRequest(paths [][]byte, buf []byte) (int, error) {
 // could not be given.
 func CgroupsLookupPlaceholderSize(path []byte) int { return cgItem.size(nil, path, nil) }
 
+// CgroupsLookupOversizedItem returns the item that stands for a path no request or
+// response can hold.
+func CgroupsLookupOversizedItem(path []byte) []byte {
+	item := make([]byte, CgroupsLookupPlaceholderSize(path))
+	cgItem.put(item, nil, path, nil)
+	putU16(item, cgItemLayout, layoutVersion)
+	putU16(item, cgItemStatus, CgroupLookupOversizedItem)
+	return item
+}
+
 // A CgroupsLookupRequestView is a request inside a message, valid while the message's
 // bytes are unchanged.
 type CgroupsLookupRequestView struct {

@@ -17,8 +17,8 @@ const (
 	AckPacketSize   = protocol.HeaderSize + 48
 )
 
-// Terms are what one side of a handshake can do and wants. PacketSize must be set;
-// zero elsewhere means the default.
+// Terms are what one side of a handshake can do and wants, as it is: see WithDefaults
+// for what a zero in a configuration means.
 type Terms struct {
 	SupportedProfiles       uint32
 	PreferredProfiles       uint32
@@ -46,7 +46,8 @@ func (a *Agreement) UsesSharedMemory() bool {
 	return a.SelectedProfile&(protocol.ProfileSHMHybrid|protocol.ProfileSHMFutex) != 0
 }
 
-// WithDefaults replaces every zero that has a default.
+// WithDefaults replaces every zero that has a default. PacketSize has none here: it
+// depends on the carrier.
 func (t Terms) WithDefaults() Terms {
 	t.SupportedProfiles = orDefault(t.SupportedProfiles, protocol.ProfileBaseline)
 	t.MaxRequestPayloadBytes = orDefault(t.MaxRequestPayloadBytes, protocol.MaxPayloadDefault)
@@ -65,7 +66,6 @@ func orDefault(v, fallback uint32) uint32 {
 
 // Hello returns the packet a client opens the session with.
 func (t Terms) Hello() [HelloPacketSize]byte {
-	t = t.WithDefaults()
 	hello := protocol.Hello{
 		LayoutVersion:           1,
 		SupportedProfiles:       t.SupportedProfiles,
@@ -87,7 +87,6 @@ func (t Terms) Hello() [HelloPacketSize]byte {
 // nothing that was not offered. It fails with ErrAuthFailed, ErrIncompatible,
 // ErrNoProfile, ErrLimitExceeded, ErrHandshake or ErrProtocol.
 func (t Terms) Accept(packet []byte) (Agreement, error) {
-	t = t.WithDefaults()
 	header, err := protocol.DecodeHeader(packet)
 	switch {
 	case errors.Is(err, protocol.ErrBadVersion):
@@ -136,7 +135,6 @@ func refusal(status uint16) error {
 // ErrProtocol, ErrIncompatible, ErrAuthFailed, ErrNoProfile or ErrLimitExceeded; the
 // connection is then to be closed once the reply is sent.
 func (t Terms) Answer(packet []byte, sessionID uint64) ([]byte, Agreement, error) {
-	t = t.WithDefaults()
 	header, err := protocol.DecodeHeader(packet)
 	isHello := header.Kind == protocol.KindControl && header.Code == protocol.CodeHello
 	switch {

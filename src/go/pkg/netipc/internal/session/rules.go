@@ -144,7 +144,7 @@ func (r *Rules) Begin(head []byte, packetLen int) (protocol.Header, Join, error)
 	switch {
 	case r.isClient && h.Kind != protocol.KindResponse,
 		!r.isClient && h.Kind == protocol.KindControl:
-		return h, Join{}, fmt.Errorf("%w: unexpected message of kind %d", ErrProtocol, h.Kind)
+		return h, Join{}, fmt.Errorf("%w: %w: %d", ErrProtocol, protocol.ErrBadKind, h.Kind)
 	case r.isClient && !r.settle(h.MessageID):
 		return h, Join{}, fmt.Errorf("%w: %d", ErrUnknownMsgID, h.MessageID)
 	}

@@ -155,13 +155,23 @@ func TestCapacityGrowsInPowersOfTwo(t *testing.T) {
 	}
 }
 
+func TestAServerWithoutAProfileHasNoneInCommon(t *testing.T) {
+	offer := session.Terms{PacketSize: 1000}.WithDefaults()
+	hello := offer.Hello()
+	terms := offer
+	terms.SupportedProfiles = 0
+	if reply, _, err := terms.Answer(hello[:], 1); !errors.Is(err, session.ErrNoProfile) || reply == nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzHandshake(f *testing.F) {
 	for _, v := range vectors.All(f) {
 		if v.Target == "server_handshake" || v.Target == "client_handshake" {
 			f.Add([]byte(v.Hex))
 		}
 	}
-	terms := session.Terms{SupportedProfiles: 3, AuthToken: 7, PacketSize: 1000}
+	terms := session.Terms{SupportedProfiles: 3, AuthToken: 7, PacketSize: 1000}.WithDefaults()
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		reply, agreement, err := terms.Answer(packet, 1)
 		if (err == nil) != (agreement != session.Agreement{}) || err == nil && reply == nil {

@@ -43,7 +43,7 @@ func (c config) terms() session.Terms {
 		MaxResponseBatchItems:   c.MaxResponseBatchItems,
 		AuthToken:               c.AuthToken,
 		PacketSize:              c.PacketSize,
-	}
+	}.WithDefaults()
 }
 
 type agreed struct {
