@@ -1,0 +1,59 @@
+# The libraries, made by cargo: targets netipc::netipc (shared) and netipc::static.
+
+find_program(NETIPC_CARGO cargo REQUIRED)
+set(NETIPC_CARGO_DIR ${CMAKE_BINARY_DIR}/cargo)
+set(NETIPC_INCLUDE_DIR ${CMAKE_CURRENT_SOURCE_DIR}/src/crates/netipc-c/include)
+set(NETIPC_SONAME libnetipc.so.${PROJECT_VERSION_MAJOR})
+set(NETIPC_LIB_DIR ${CMAKE_BINARY_DIR}/lib)
+set(NETIPC_SHARED ${NETIPC_LIB_DIR}/libnetipc.so.${PROJECT_VERSION})
+set(NETIPC_STATIC ${NETIPC_LIB_DIR}/libnetipc.a)
+
+# What the static library needs of the system: Rust's standard library unwinds, and uses threads.
+set(NETIPC_SYSTEM_LIBS gcc_s pthread dl m c)
+
+set(cargo_args --locked -p netipc-c --target-dir ${NETIPC_CARGO_DIR})
+set(cargo_out ${NETIPC_CARGO_DIR}/debug)
+set(cargo_env)
+set(cargo_toolchain)
+if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  list(APPEND cargo_args --release)
+  set(cargo_out ${NETIPC_CARGO_DIR}/release)
+endif()
+if(NETIPC_SANITIZE STREQUAL "thread")
+  # Both sides of every access must be watched, so the Rust code is instrumented, too.
+  set(target ${CMAKE_SYSTEM_PROCESSOR}-unknown-linux-gnu)
+  set(cargo_toolchain +nightly)
+  set(cargo_env "RUSTFLAGS=-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+  list(APPEND cargo_args --target ${target})
+  string(REPLACE ${NETIPC_CARGO_DIR} ${NETIPC_CARGO_DIR}/${target} cargo_out ${cargo_out})
+endif()
+
+# Cargo knows itself what is up to date, so it is asked every time.
+add_custom_target(netipc_cargo ALL
+  COMMAND ${CMAKE_COMMAND} -E env ${cargo_env} ${NETIPC_CARGO} ${cargo_toolchain} build ${cargo_args}
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${NETIPC_LIB_DIR}
+  COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.so ${NETIPC_SHARED}
+  COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.a ${NETIPC_STATIC}
+  COMMAND ${CMAKE_COMMAND} -E create_symlink libnetipc.so.${PROJECT_VERSION}
+    ${NETIPC_LIB_DIR}/${NETIPC_SONAME}
+  COMMAND ${CMAKE_COMMAND} -E create_symlink ${NETIPC_SONAME} ${NETIPC_LIB_DIR}/libnetipc.so
+  BYPRODUCTS ${NETIPC_SHARED} ${NETIPC_STATIC}
+  WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
+  COMMENT "Building libnetipc with cargo"
+  VERBATIM)
+
+add_library(netipc SHARED IMPORTED GLOBAL)
+set_target_properties(netipc PROPERTIES
+  IMPORTED_LOCATION ${NETIPC_SHARED}
+  IMPORTED_SONAME ${NETIPC_SONAME}
+  INTERFACE_INCLUDE_DIRECTORIES ${NETIPC_INCLUDE_DIR})
+add_dependencies(netipc netipc_cargo)
+add_library(netipc::netipc ALIAS netipc)
+
+add_library(netipc_static STATIC IMPORTED GLOBAL)
+set_target_properties(netipc_static PROPERTIES
+  IMPORTED_LOCATION ${NETIPC_STATIC}
+  INTERFACE_INCLUDE_DIRECTORIES ${NETIPC_INCLUDE_DIR}
+  INTERFACE_LINK_LIBRARIES "${NETIPC_SYSTEM_LIBS}")
+add_dependencies(netipc_static netipc_cargo)
+add_library(netipc::static ALIAS netipc_static)
