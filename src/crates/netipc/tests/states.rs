@@ -293,13 +293,15 @@ fn a_silent_server_holds_refresh_up_no_longer_than_five_seconds() {
 #[test]
 fn refresh_does_nothing_while_called_off() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, ServerOptions::default());
     let mut client = increment_client(&dir);
+    client.refresh();
+    let _server = increment_server(&dir, ServerOptions::default());
     client.abort().set();
     assert!(!client.refresh());
-    assert_eq!(client.status().state, ClientState::Disconnected);
+    assert_eq!(client.status().state, ClientState::NotFound, "not even tried");
     client.abort().clear();
     assert!(client.refresh());
+    assert!(client.ready());
 }
 
 #[test]
