@@ -1,0 +1,7 @@
+//go:build !linux
+
+package service_test
+
+import "github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+
+var carriers = []carrier{{"socket", protocol.ProfileBaseline}}

@@ -1,0 +1,399 @@
+package service_test
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
+)
+
+func TestAServerStoppedBeforeItRunsDoesNotRun(t *testing.T) {
+	dir := runDir(t)
+	server := incrementServer(dir, raw.ServerConfig{}, 1)
+	server.Stop()
+	within(t, patience, "Run returns", func() {
+		if err := server.Run(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	server.Stop()
+}
+
+func TestStopRightAfterStartEndsTheServer(t *testing.T) {
+	for range 50 {
+		server := incrementServer(runDir(t), raw.ServerConfig{}, 1)
+		ran := start(t, server)
+		server.Stop()
+		if err := await(t, "Run returns", ran); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAServerRunsOnce(t *testing.T) {
+	dir := runDir(t)
+	server := incrementServer(dir, raw.ServerConfig{}, 1)
+	ran := start(t, server)
+	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
+	connect(t, client)
+	if err := server.Run(); err == nil {
+		t.Fatal("ran twice")
+	}
+	if n, err := client.CallIncrement(1); err != nil || n != 2 {
+		t.Fatalf("afterwards: %d, %v", n, err)
+	}
+	server.Stop()
+	if err := await(t, "Run returns", ran); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Run(); err != nil {
+		t.Fatalf("run after stop: %v", err)
+	}
+}
+
+func TestRunSaysWhyThereIsNoEndpoint(t *testing.T) {
+	dir := runDir(t)
+	start(t, incrementServer(dir, raw.ServerConfig{}, 1))
+	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
+	connect(t, client)
+	err := incrementServer(dir, raw.ServerConfig{}, 1).Run()
+	if err == nil || !strings.Contains(err.Error(), "increment.sock") {
+		t.Fatalf("second server: %v", err)
+	}
+	if n, err := client.CallIncrement(1); err != nil || n != 2 {
+		t.Fatalf("the first server after it: %d, %v", n, err)
+	}
+	failing := incrementServer(filepath.Join(dir, "none"), raw.ServerConfig{}, 1)
+	if failing.Run() == nil || failing.Run() == nil {
+		t.Fatal("ran in a directory that does not exist")
+	}
+	if !failing.Drain(0) {
+		t.Fatal("a server that does not run takes time to drain")
+	}
+}
+
+func TestStopEndsIdleSessionsAtOnce(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 2)
+		ran := start(t, server)
+		for range 5 {
+			connect(t, raw.NewIncrementClient(dir, "increment", c.client()))
+		}
+		server.Stop()
+		within(t, time.Second, "Run returns", func() {
+			if err := <-ran; err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func TestARequestBeingAnsweredIsFinishedWhenTheServerStops(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		entered, held := make(chan struct{}), make(chan struct{})
+		handler := func(n uint64) (uint64, bool) {
+			close(entered)
+			<-held
+			return n + 1, true
+		}
+		server := raw.NewServer(dir, "increment", c.server(), protocol.MethodIncrement, raw.IncrementDispatch(handler))
+		start(t, server)
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		go func() {
+			<-entered
+			server.Stop()
+			close(held)
+		}()
+		if n, err := client.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("got %d, %v", n, err)
+		}
+	})
+}
+
+func TestDrainWaitsForWhatIsBeingAnswered(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		release, asked := stuckServerOf(t, dir, c.server())
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := client.CallIncrement(1)
+			answered <- err
+		}()
+		<-asked
+		drained := make(chan bool, 1)
+		go func() { drained <- release.server.Drain(patience) }()
+		release.now()
+		if !await(t, "Drain returns", drained) {
+			t.Fatal("cut sessions off")
+		}
+		if err := await(t, "the call returns", answered); err != nil {
+			t.Fatalf("the call: %v", err)
+		}
+		if !release.server.Drain(0) {
+			t.Fatal("second drain")
+		}
+	})
+}
+
+func TestDrainCutsOffAHandlerThatDoesNotReturn(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		stuck, asked := stuckServerOf(t, dir, c.server())
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		go client.CallIncrementWithTimeout(1, 1000) // fails somehow, which is not what is tested
+		<-asked
+		within(t, 5*time.Second, "Drain returns", func() {
+			if stuck.server.Drain(10 * time.Millisecond) {
+				t.Error("nothing was cut off")
+			}
+		})
+		within(t, time.Second, "Run returns", func() { <-stuck.ran })
+		within(t, time.Second, "second Drain returns", func() {
+			if stuck.server.Drain(time.Hour) {
+				t.Error("second drain: nothing was cut off")
+			}
+		})
+	})
+}
+
+// A stuck server has a handler that does not return before it is told.
+type stuck struct {
+	server *service.Server
+	ran    <-chan error
+	held   chan struct{}
+	once   sync.Once
+}
+
+func (s *stuck) now() { s.once.Do(func() { close(s.held) }) }
+
+func stuckServerOf(t *testing.T, dir string, config raw.ServerConfig) (*stuck, <-chan struct{}) {
+	s := &stuck{held: make(chan struct{})}
+	entered := make(chan struct{}, 100)
+	handler := func(n uint64) (uint64, bool) {
+		entered <- struct{}{}
+		<-s.held
+		return n + 1, true
+	}
+	s.server = raw.NewServer(dir, "increment", config, protocol.MethodIncrement, raw.IncrementDispatch(handler))
+	s.ran = start(t, s.server)
+	t.Cleanup(s.now)
+	return s, entered
+}
+
+func TestAPanicEndsTheSessionOfItsRequestAndNothingElse(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		handler := func(n uint64) (uint64, bool) {
+			if n == 13 {
+				panic("thirteen")
+			}
+			return n + 1, true
+		}
+		server := raw.NewServerWithWorkers(dir, "increment", c.server(), protocol.MethodIncrement, raw.IncrementDispatch(handler), 1)
+		told := make(chan error, 10)
+		server.OnError(func(err error) { told <- err })
+		start(t, server)
+		client, other := raw.NewIncrementClient(dir, "increment", c.client()), raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		connect(t, other)
+		_, err := client.CallIncrement(13)
+		mustFail(t, err, protocol.ErrHandlerFailed)
+		var panicked *service.PanicError
+		if err := await(t, "the panic is told", told); !errors.As(err, &panicked) || panicked.Value != "thirteen" || !strings.Contains(string(panicked.Stack), "server_test.go") {
+			t.Fatalf("told %v", err)
+		}
+		if n, err := other.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("another session: %d, %v", n, err)
+		}
+		connect(t, client)
+		if n, err := client.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("afterwards: %d, %v", n, err)
+		}
+	})
+}
+
+func TestAThousandClientsAreServedByFourWorkers(t *testing.T) {
+	const clients, workers = 1000, 4
+	dir := runDir(t)
+	var now, most atomic.Int32
+	handler := func(n uint64) (uint64, bool) {
+		if at := now.Add(1); at > most.Load() {
+			most.Store(at)
+		}
+		defer now.Add(-1)
+		return n + 1, true
+	}
+	start(t, raw.NewServerWithWorkers(dir, "increment", raw.ServerConfig{}, protocol.MethodIncrement, raw.IncrementDispatch(handler), workers))
+	var all sync.WaitGroup
+	connected := make(chan struct{})
+	var ready sync.WaitGroup
+	ready.Add(clients)
+	for range clients {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
+			defer client.Close()
+			for !client.Ready() {
+				client.Refresh()
+			}
+			ready.Done()
+			<-connected // all of them, before the first is served
+			for n := range uint64(5) {
+				if got, err := client.CallIncrement(n); err != nil || got != n+1 {
+					t.Errorf("got %d, %v", got, err)
+					return
+				}
+			}
+		}()
+	}
+	within(t, 2*time.Minute, "all clients are connected", ready.Wait)
+	close(connected)
+	within(t, 2*time.Minute, "all clients are served", all.Wait)
+	if most.Load() > workers {
+		t.Fatalf("%d requests were answered at once", most.Load())
+	}
+}
+
+func TestClientsBeyondTheMaximumFindTheyCannotConnect(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 1)
+		server.SetMaxSessions(2)
+		start(t, server)
+		first, second, third := raw.NewIncrementClient(dir, "increment", c.client()), raw.NewIncrementClient(dir, "increment", c.client()), raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, first)
+		connect(t, second)
+		for range 3 {
+			if third.Refresh(); third.Ready() {
+				t.Fatal("a third client is ready")
+			}
+		}
+		if n, err := first.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("the first client: %d, %v", n, err)
+		}
+		second.Close()
+		connect(t, third)
+		if n, err := third.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("the third client, later: %d, %v", n, err)
+		}
+	})
+}
+
+// silence connects to the server of a directory and says nothing.
+func silence(t *testing.T, dir string) {
+	address := &net.UnixAddr{Name: filepath.Join(dir, "increment.sock"), Net: "unixpacket"}
+	eventually(t, "a silent peer is connected", func() bool {
+		conn, err := net.DialUnix("unixpacket", nil, address)
+		if err == nil {
+			t.Cleanup(func() { conn.Close() })
+		}
+		return err == nil
+	})
+}
+
+func TestSilentPeersHoldUpNobody(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 1)
+		server.SetMaxSessions(50)
+		ran := start(t, server)
+		connect(t, raw.NewIncrementClient(dir, "increment", c.client()))
+		for range 100 {
+			silence(t, dir)
+		}
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		within(t, time.Second, "a client is served", func() {
+			connect(t, client)
+			if n, err := client.CallIncrement(1); err != nil || n != 2 {
+				t.Errorf("got %d, %v", n, err)
+			}
+		})
+		server.Stop()
+		within(t, time.Second, "Run returns", func() { <-ran })
+	})
+}
+
+func TestAServerWithoutAHandlerAnswersUnsupported(t *testing.T) {
+	dir := runDir(t)
+	start(t, raw.NewServer(dir, "increment", raw.ServerConfig{}, protocol.MethodIncrement, nil))
+	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
+	connect(t, client)
+	_, err := client.CallIncrement(1)
+	mustFail(t, err, protocol.StatusError(protocol.StatusUnsupported))
+}
+
+func TestALimitIsLearnedForLaterSessions(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		var asked atomic.Int32
+		handler := func(_ *protocol.CgroupsRequest, b *protocol.CgroupsBuilder) bool {
+			asked.Add(1)
+			for i := range uint32(3000) {
+				if b.Add(i, 0, 1, []byte(long("n", 40)), []byte(long("p", 100))) != nil {
+					return false // an overflow is no failure of the handler
+				}
+			}
+			return true
+		}
+		start(t, raw.NewServer(dir, "snapshot", c.server(), protocol.MethodCgroupsSnapshot, raw.SnapshotDispatch(handler, 0)))
+		for i, most := range []int32{8, 1} {
+			asked.Store(0)
+			client := raw.NewSnapshotClient(dir, "snapshot", c.client())
+			connect(t, client)
+			view, err := client.CallSnapshot()
+			if err != nil || view.ItemCount != 3000 {
+				t.Fatalf("client %d: %+v, %v", i, view, err)
+			}
+			if asked.Load() > most {
+				t.Fatalf("client %d: asked %d times", i, asked.Load())
+			}
+		}
+	})
+}
+
+func TestRequestsOfOneClientAreAnsweredInOrderAndOfSeveralAtOnce(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		meet := make(chan struct{})
+		handler := func(n uint64) (uint64, bool) {
+			// Returns only when another request is being answered at the same time.
+			select {
+			case meet <- struct{}{}:
+			case <-meet:
+			}
+			return n + 1, true
+		}
+		start(t, raw.NewServerWithWorkers(dir, "increment", c.server(), protocol.MethodIncrement, raw.IncrementDispatch(handler), 2))
+		var all sync.WaitGroup
+		for range 2 {
+			client := raw.NewIncrementClient(dir, "increment", c.client())
+			connect(t, client)
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for n := range uint64(50) {
+					if got, err := client.CallIncrement(n); err != nil || got != n+1 {
+						t.Errorf("got %d, %v", got, err)
+						return
+					}
+				}
+			}()
+		}
+		within(t, patience, "both clients are served", all.Wait)
+	})
+}
