@@ -58,7 +58,8 @@ fn asks_for_no_more_than_both_limits_hold() {
     for name in [&b""[..], b"n", b"a name that takes more room than none"] {
         for limits in [limits(1024, 1024), limits(200, 4096), limits(4096, 400)] {
             let mut server = Server { name, ..Server::default() };
-            let found = look_up(&[A; 100], &limits, &mut server).expect("all are answered");
+            let paths = [[A; 50], [&[b'x'; 150][..]; 50]].concat();
+            let found = look_up(&paths, &limits, &mut server).expect("all are answered");
             assert_eq!(found.len(), 100);
         }
     }

@@ -5,7 +5,7 @@
 mod wire;
 
 use netipc_proto::{
-    Agreement, Fault, Header, Hello, Kind, Limits, Refusal, Role, Rules, Terms,
+    Agreement, Fault, Header, Hello, Kind, Limits, Refusal, Role, Rules, Status, Terms,
     handshake::defaults,
     retry::{Capacity, Failure, Next, Retry},
 };
@@ -117,6 +117,14 @@ fn tells_nothing_of_its_profiles_without_the_token() {
     assert_eq!(terms().agree(&stranger, 1), Err(Refusal::AuthFailed));
     let client = Hello { supported_profiles: 8, ..hello() };
     assert_eq!(terms().agree(&client, 1), Err(Refusal::NoProfile));
+}
+
+#[test]
+fn says_so_when_a_hello_has_flags_it_does_not_know() {
+    let refusal = Hello::from_packet(&Hello { flags: 1, ..hello() }.packet());
+    let reply = refusal.expect_err("flags mean something nobody here knows").packet();
+    let header = Header::read(&reply.expect("a HELLO is answered")).expect("an envelope");
+    assert_eq!(header.transport_status, Status::BadEnvelope.code());
 }
 
 #[test]
