@@ -77,25 +77,48 @@ impl Drop for EndpointLock {
 fn attempt(path: &Path) -> io::Result<Attempt> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = retry_on_intr(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR));
-    let fd = match (opened, FileId::at(path)) {
-        (Ok(fd), _) => fd,
+    match (opened, FileId::at(path)) {
+        (Ok(fd), _) => try_lock(path, fd),
         // A link, a directory or a socket is no lock of ours.
         (Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO), Ok(file)) => {
             file.remove(path)?;
-            return Ok(Attempt::Taken);
+            Ok(Attempt::Taken)
         }
-        (Err(Errno::ACCESS), Ok(file)) => return Ok(Attempt::Foreign(file)),
-        (Err(errno), _) => return Err(errno.into()),
-    };
+        (Err(Errno::ACCESS), Ok(file)) => Ok(Attempt::Foreign(file)),
+        (Err(errno), _) => Err(errno.into()),
+    }
+}
+
+/// Locks `fd`, which was found at `path`.
+fn try_lock(path: &Path, fd: OwnedFd) -> io::Result<Attempt> {
     match retry_on_intr(|| flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(Attempt::Taken),
         Err(errno) => return Err(errno.into()),
     }
     let file = FileId::of(fd.as_fd())?;
-    // The one who had it before has removed it: what is locked is no longer what others find.
+    // Who had it since then has removed it: what is locked is no longer what others find.
     if FileId::at(path).ok() != Some(file) {
         return Ok(Attempt::Taken);
     }
     Ok(Attempt::Held(EndpointLock { path: path.to_owned(), file, _fd: fd }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::testing::scratch;
+
+    #[test]
+    fn a_lock_removed_between_open_and_lock_is_not_held() {
+        let dir = scratch();
+        let path = dir.path().join(".x.lock");
+        let found_before = OwnedFd::from(File::create(&path).unwrap());
+        drop(EndpointLock::acquire(&path, Duration::ZERO).unwrap());
+        let _next = EndpointLock::acquire(&path, Duration::ZERO).unwrap();
+        let outcome = try_lock(&path, found_before).unwrap();
+        assert!(matches!(outcome, Attempt::Taken));
+    }
 }

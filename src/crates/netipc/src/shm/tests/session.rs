@@ -1,12 +1,15 @@
 //! Sessions between threads and between processes.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::Path,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::thread::futex;
 
 use super::super::{LaneError, Shared, Taken};
 use crate::{
@@ -96,6 +99,35 @@ fn each_direction_has_its_own_capacity() {
 }
 
 #[test]
+fn every_word_is_where_the_protocol_says() {
+    let dir = scratch();
+    let (mut server, mut client) = ends(dir.path());
+    let file = File::open(server.region().path()).unwrap();
+    let bytes = |at: u32, len: usize| {
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, at.into()).unwrap();
+        bytes
+    };
+    let words = |sequence, length, signal| {
+        let word = |at| u32::from_ne_bytes(bytes(at, 4).try_into().unwrap());
+        let sequence = u64::from_ne_bytes(bytes(sequence, 8).try_into().unwrap());
+        (sequence, word(length), word(signal))
+    };
+    let layout = server.region().layout();
+    client.publish(b"ques", b"tion").unwrap();
+    assert_eq!(words(32, 48, 56), (1, 8, 1));
+    assert_eq!(words(40, 52, 60), (0, 0, 0));
+    assert_eq!(bytes(layout.request.offset, 8), b"question");
+    assert_eq!(next(&mut server), b"question");
+    for sent in 1..=3 {
+        server.publish(b"ans", b"wer").unwrap();
+        assert_eq!(words(32, 48, 56), (1, 8, 1));
+        assert_eq!(words(40, 52, 60), (sent, 6, sent as u32));
+        assert_eq!(bytes(layout.response.offset, 6), b"answer");
+    }
+}
+
+#[test]
 fn a_wait_in_shared_memory_is_neither_shortened_nor_endless() {
     let dir = scratch();
     let (mut server, mut client) = ends(dir.path());
@@ -128,20 +160,23 @@ fn a_bell_ends_a_sleep() {
     }
 }
 
-#[test]
-fn a_peer_that_turns_the_signal_back_cannot_keep_a_bell_from_being_heard() {
+/// Rings for a server that waits, again and again, while its client keeps doing `harm` to the word
+/// the server sleeps on, with another word of the region at hand.
+fn rings_are_heard_in_spite_of(harm: impl Fn(&AtomicU32, &AtomicU32) + Send) {
     let dir = scratch();
     let (mut server, client) = ends(dir.path());
     server.set_spins(0);
     let bell = server.bell();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            // SAFETY: the header lies there as long as the client, with this word at its place.
-            let signal =
-                unsafe { client.region().start().byte_add(56).cast::<AtomicU32>().as_ref() };
+        let done = &done;
+        scope.spawn(move || {
+            let word = |at| {
+                // SAFETY: both lie in the header, which is there as long as the client.
+                unsafe { client.region().start().byte_add(at).cast::<AtomicU32>().as_ref() }
+            };
             while !done.load(SeqCst) {
-                signal.store(0, SeqCst);
+                harm(word(56), word(60));
             }
         });
         for _ in 0..1000 {
@@ -152,6 +187,19 @@ fn a_peer_that_turns_the_signal_back_cannot_keep_a_bell_from_being_heard() {
             });
         }
         done.store(true, SeqCst);
+    });
+}
+
+#[test]
+fn a_peer_that_turns_the_signal_back_cannot_keep_a_bell_from_being_heard() {
+    rings_are_heard_in_spite_of(|signal, _| signal.store(0, SeqCst));
+}
+
+#[test]
+fn a_peer_that_leads_sleepers_away_cannot_keep_a_bell_from_being_heard() {
+    rings_are_heard_in_spite_of(|signal, other| {
+        let all = i32::MAX.unsigned_abs();
+        futex::requeue(signal, futex::Flags::empty(), 0, all, other).unwrap();
     });
 }
 

@@ -1,12 +1,15 @@
 use std::{
     io::{self, Write},
     os::fd::OwnedFd,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{super::poll::pause, LONG, SHORT, pair, short, without_descriptors};
+use super::{
+    super::poll::{self, pause},
+    LONG, SHORT, pair, short, without_descriptors,
+};
 use crate::{
     Abort, ErrorKind, Wait,
     testing::{part, run_child},
@@ -133,6 +136,36 @@ fn a_storm_of_changes_leaves_it_as_it_was_last_told() {
     abort.set();
     let error = b.wait_readable(Wait::FOREVER.or(&abort)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Aborted);
+}
+
+#[test]
+fn what_it_says_and_what_its_descriptor_says_are_the_same() {
+    const ROUNDS: u32 = 20_000;
+    let abort = Abort::new();
+    let signal = abort.signal().expect("there are descriptors");
+    let (begun, done) = (AtomicU32::new(0), AtomicU32::new(0));
+    let wait_for = |counter: &AtomicU32, round| {
+        while counter.load(SeqCst) != round {
+            thread::yield_now();
+        }
+    };
+    let mut contradictions = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                wait_for(&begun, round);
+                abort.set();
+                done.store(round, SeqCst);
+            }
+        });
+        for round in 1..=ROUNDS {
+            begun.store(round, SeqCst);
+            abort.clear();
+            wait_for(&done, round);
+            contradictions += u32::from(abort.is_set() != poll::is_readable(signal));
+        }
+    });
+    assert_eq!(contradictions, 0);
 }
 
 #[test]
