@@ -22,6 +22,8 @@ test: test-rust
 test-rust: rust-toolchain c-compiler
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	# The tests of the C headers look into the library, which cargo test alone does not build.
+	$(CARGO) build -p netipc-c
 	$(CARGO) test --workspace
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
