@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,10 @@ const (
 	// MaxSessionsDefault is how many clients a server has at most. Further ones are
 	// refused before their handshake, so that they find they could not connect.
 	MaxSessionsDefault = 4096
+
+	// When there are too many clients, one that has not finished its handshake in this
+	// time has to make room for the next.
+	mostSilence = 250 * time.Millisecond
 
 	// After a failure to accept, the server pauses: at first this long, then longer.
 	firstPause, longestPause = 10 * time.Millisecond, time.Second
@@ -51,7 +56,7 @@ type Server struct {
 	tasks    sync.WaitGroup // sessions and handshakes
 	most     int            // clients at a time
 	clients  int            // now
-	greeting []newcomer     // in their handshake, oldest first
+	greeting []greeting     // in their handshake, oldest first
 	links    map[link]struct{}
 	report   func(error)
 }
@@ -169,8 +174,8 @@ func (s *Server) Stop() {
 	if s.listener != nil {
 		s.listener.Close()
 	}
-	for _, newcomer := range s.greeting {
-		newcomer.Interrupt()
+	for _, greeting := range s.greeting {
+		greeting.newcomer.Interrupt()
 	}
 	for link := range s.links {
 		link.StopReceiving()
@@ -190,7 +195,7 @@ func (s *Server) Drain(timeout time.Duration) bool {
 	}
 	if first := s.force(); first {
 		s.endsWithin(forcedPatience)
-		close(s.abandoned)
+		s.abandon()
 	}
 	return false
 }
@@ -234,6 +239,16 @@ func (s *Server) force() bool {
 		link.Interrupt()
 	}
 	return true
+}
+
+// abandon hangs up on the clients whose handlers do not return.
+func (s *Server) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for link := range s.links {
+		link.Close()
+	}
+	close(s.abandoned)
 }
 
 // acceptAll accepts clients until the server is stopped.
@@ -287,23 +302,32 @@ func (s *Server) tell(err error) {
 	report(err)
 }
 
-// admit counts a newcomer in. If there are too many clients, the oldest that has not
-// said HELLO has to go, so that silent ones keep nobody out; else it is refused.
+// A greeting is a handshake under way.
+type greeting struct {
+	newcomer newcomer
+	began    time.Time
+}
+
+// admit counts a newcomer in. If there are too many clients, the oldest that has been
+// silent for long has to go, so that silent ones keep nobody out; else it is refused.
 func (s *Server) admit(n newcomer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.stopped:
+	if s.stopped || s.clients >= s.most && !s.evict() {
 		return false
-	case s.clients >= s.most && len(s.greeting) == 0:
-		return false
-	case s.clients >= s.most:
-		s.greeting[0].Interrupt()
-		s.greeting = s.greeting[1:]
 	}
 	s.clients++
-	s.greeting = append(s.greeting, n)
+	s.greeting = append(s.greeting, greeting{n, time.Now()})
 	s.tasks.Add(1)
+	return true
+}
+
+func (s *Server) evict() bool {
+	if len(s.greeting) == 0 || time.Since(s.greeting[0].began) < mostSilence {
+		return false
+	}
+	s.greeting[0].newcomer.Interrupt()
+	s.greeting = slices.Delete(s.greeting, 0, 1)
 	return true
 }
 

@@ -60,9 +60,7 @@ func (s *Server) forget(n newcomer) {
 }
 
 func (s *Server) dismiss(n newcomer) {
-	if i := slices.Index(s.greeting, n); i >= 0 {
-		s.greeting = slices.Delete(s.greeting, i, i+1)
-	}
+	s.greeting = slices.DeleteFunc(s.greeting, func(g greeting) bool { return g.newcomer == n })
 }
 
 // greeted makes a newcomer a session; false if the server was stopped meanwhile.

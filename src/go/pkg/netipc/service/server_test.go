@@ -154,7 +154,11 @@ func TestDrainCutsOffAHandlerThatDoesNotReturn(t *testing.T) {
 		stuck, asked := stuckServerOf(t, dir, c.server())
 		client := raw.NewIncrementClient(dir, "increment", c.client())
 		connect(t, client)
-		go client.CallIncrementWithTimeout(1, 1000) // fails somehow, which is not what is tested
+		called := make(chan error, 1)
+		go func() {
+			_, err := client.CallIncrement(1)
+			called <- err
+		}()
 		<-asked
 		within(t, 5*time.Second, "Drain returns", func() {
 			if stuck.server.Drain(10 * time.Millisecond) {
@@ -162,6 +166,7 @@ func TestDrainCutsOffAHandlerThatDoesNotReturn(t *testing.T) {
 			}
 		})
 		within(t, time.Second, "Run returns", func() { <-stuck.ran })
+		mustFail(t, await(t, "the call fails", called), protocol.ErrTruncated)
 		within(t, time.Second, "second Drain returns", func() {
 			if stuck.server.Drain(time.Hour) {
 				t.Error("second drain: nothing was cut off")
@@ -317,7 +322,7 @@ func TestSilentPeersHoldUpNobody(t *testing.T) {
 			silence(t, dir)
 		}
 		client := raw.NewIncrementClient(dir, "increment", c.client())
-		within(t, time.Second, "a client is served", func() {
+		within(t, 3*time.Second, "a client is served", func() {
 			connect(t, client)
 			if n, err := client.CallIncrement(1); err != nil || n != 2 {
 				t.Errorf("got %d, %v", n, err)
