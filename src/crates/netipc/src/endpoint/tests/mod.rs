@@ -101,6 +101,7 @@ fn has_its_mode_from_the_first_moment_whatever_the_umask() {
         assert_eq!(mode(&path), wanted & !mask, "never more than asked for");
         assert!(matches!(probe(&path), Probe::Dead | Probe::Unknown(_)), "nobody can connect");
         drop(bound);
+        fs::remove_file(&path).unwrap();
 
         for wanted in [0o600, 0o660, 0o666] {
             let options = ListenOptions { mode: wanted, ..ListenOptions::default() };
