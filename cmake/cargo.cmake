@@ -13,24 +13,14 @@ set(NETIPC_SYSTEM_LIBS gcc_s pthread dl m c)
 
 set(cargo_args --locked -p netipc-c --target-dir ${NETIPC_CARGO_DIR})
 set(cargo_out ${NETIPC_CARGO_DIR}/debug)
-set(cargo_env)
-set(cargo_toolchain)
 if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   list(APPEND cargo_args --release)
   set(cargo_out ${NETIPC_CARGO_DIR}/release)
 endif()
-if(NETIPC_SANITIZE STREQUAL "thread")
-  # Both sides of every access must be watched, so the Rust code is instrumented, too.
-  set(target ${CMAKE_SYSTEM_PROCESSOR}-unknown-linux-gnu)
-  set(cargo_toolchain +nightly)
-  set(cargo_env "RUSTFLAGS=-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
-  list(APPEND cargo_args --target ${target})
-  string(REPLACE ${NETIPC_CARGO_DIR} ${NETIPC_CARGO_DIR}/${target} cargo_out ${cargo_out})
-endif()
 
 # Cargo knows itself what is up to date, so it is asked every time.
 add_custom_target(netipc_cargo ALL
-  COMMAND ${CMAKE_COMMAND} -E env ${cargo_env} ${NETIPC_CARGO} ${cargo_toolchain} build ${cargo_args}
+  COMMAND ${NETIPC_CARGO} build ${cargo_args}
   COMMAND ${CMAKE_COMMAND} -E make_directory ${NETIPC_LIB_DIR}
   COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.so ${NETIPC_SHARED}
   COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.a ${NETIPC_STATIC}

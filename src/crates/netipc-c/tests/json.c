@@ -11,6 +11,17 @@ static void die(const char *what, const char *at)
     exit(1);
 }
 
+void *json_alloc(size_t size)
+{
+    static void **kept;
+    void **block = calloc(1, sizeof *block + size);
+    if (!block)
+        abort();
+    *block = kept;
+    kept = block;
+    return block + 1;
+}
+
 static const char *skip(const char *at)
 {
     while (isspace((unsigned char)*at))
@@ -25,7 +36,7 @@ static const char *read_string(const char *at, char **out)
     const char *end = ++at;
     while (*end && *end != '"')
         end += *end == '\\' ? 2 : 1;
-    *out = calloc(1, (size_t)(end - at) + 1);
+    *out = json_alloc((size_t)(end - at) + 1);
     memcpy(*out, at, (size_t)(end - at));
     return end + 1;
 }
@@ -37,7 +48,7 @@ static const char *read_members(const char *at, struct json *node, char end)
     struct json **last = &node->first;
     at = skip(at + 1);
     while (*at != end) {
-        struct json *member = calloc(1, sizeof *member);
+        struct json *member = json_alloc(sizeof *member);
         if (node->kind == JSON_OBJECT) {
             at = skip(read_string(at, &member->key));
             if (*at != ':')
@@ -94,7 +105,7 @@ struct json *json_read(const char *path)
     if (fread(text, 1, (size_t)size, file) != (size_t)size)
         die("cannot read", path);
     fclose(file);
-    struct json *root = calloc(1, sizeof *root);
+    struct json *root = json_alloc(sizeof *root);
     read_value(skip(text), root);
     free(text);
     return root;
@@ -140,7 +151,7 @@ uint8_t *json_bytes(const struct json *hex, size_t *len)
         hex = json_get(hex, "hex");
     const char *digits = hex && hex->string ? hex->string : "";
     *len = strlen(digits) / 2;
-    uint8_t *bytes = calloc(1, *len + 1);
+    uint8_t *bytes = json_alloc(*len + 1);
     for (size_t i = 0; i < *len; i++) {
         char pair[3] = {digits[i * 2], digits[i * 2 + 1], 0};
         bytes[i] = (uint8_t)strtoul(pair, NULL, 16);

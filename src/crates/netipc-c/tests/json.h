@@ -1,4 +1,4 @@
-/* json.h - reads the vectors: enough of JSON, and no more. Nodes are never freed: tests end soon. */
+/* json.h - reads the vectors: enough of JSON, and no more. What it makes lasts until the program ends. */
 #ifndef NETIPC_TESTS_JSON_H
 #define NETIPC_TESTS_JSON_H
 
@@ -16,6 +16,9 @@ struct json {
     struct json *first;     /* of an array or object */
     struct json *next;      /* its neighbour */
 };
+
+/* Zeroed memory that lasts until the program ends, and so is not leaked. */
+void *json_alloc(size_t size);
 
 /* Reads a file as a whole; ends the program if it is no JSON. */
 struct json *json_read(const char *path);

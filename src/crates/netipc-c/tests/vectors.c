@@ -31,7 +31,6 @@ static bool is_bytes(const struct json *hex, const void *bytes, size_t len)
     size_t expected_len;
     uint8_t *expected = json_bytes(hex, &expected_len);
     bool same = expected_len == len && memcmp(expected, bytes, len) == 0;
-    free(expected);
     return same;
 }
 
@@ -51,7 +50,7 @@ static nipc_str_view_t text_of(const struct json *object)
 static nipc_lookup_label_view_t *labels_of(const struct json *labels, uint16_t *count)
 {
     *count = (uint16_t)json_count(labels);
-    nipc_lookup_label_view_t *views = calloc(*count + 1u, sizeof *views);
+    nipc_lookup_label_view_t *views = json_alloc((*count + 1u) * sizeof *views);
     uint32_t i = 0;
     for (const struct json *each = labels ? labels->first : NULL; each; each = each->next, i++) {
         bool pair = each->kind == JSON_ARRAY;
@@ -233,7 +232,6 @@ static void payload(const struct json *vector)
     else
         EXPECT(is_expected(vector, nipc_error_name(error)));
     free(exact);
-    free(wire);
 }
 
 /* ---- Builders --------------------------------------------------------------------------------- */
@@ -282,7 +280,6 @@ static void batch_build(const struct json *vector)
         size_t item_len;
         uint8_t *item = json_bytes(each, &item_len);
         error = nipc_batch_builder_add(&builder, item, item_len);
-        free(item);
     }
     if (error == NIPC_OK)
         len = nipc_batch_builder_finish(&builder, NULL);
@@ -346,7 +343,6 @@ static void dispatch(const struct json *vector, bool apps)
                                             (void *)vector);
     built(vector, error, out, len);
     free(out);
-    free(request);
 }
 
 /* ---- Sessions --------------------------------------------------------------------------------- */
@@ -375,7 +371,6 @@ static void receive(const struct json *vector)
         size_t len;
         uint8_t *packet = json_bytes(each, &len);
         REQUIRE(send(fds[1], packet, len, 0) == (ssize_t)len);
-        free(packet);
     }
     close(fds[1]);
 
@@ -423,7 +418,6 @@ static void send_message(const struct json *vector)
     }
     EXPECT(recv(fds[1], packet, sizeof packet, 0) == 0);
     close(fds[1]);
-    free(payload);
 }
 
 static void run(const struct json *vector)
