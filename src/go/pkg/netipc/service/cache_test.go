@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -266,6 +267,7 @@ func TestACacheIsReadWhileItIsRefreshedAndClosed(t *testing.T) {
 					t.Errorf("found %+v for %s", item, items[i].Name)
 				}
 				_ = cache.Status()
+				runtime.Gosched() // the refresh has to get a turn, too
 			}
 		}()
 	}

@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -463,6 +464,46 @@ func TestSteadyCallsDoNotAllocate(t *testing.T) {
 		// Client and server are both in this process.
 		if failed != nil || allocs != 0 {
 			t.Fatalf("%v allocations per call, %v", allocs, failed)
+		}
+	})
+}
+
+func TestAbortsAtAnyTimeDoNoHarm(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		start(t, incrementServer(dir, c.server(), 2))
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		ended, storm := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(storm)
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					client.Abort()
+					client.ClearAbort()
+					_, _, _ = client.Ready(), client.Status(), client.LastError()
+				}
+			}
+		}()
+		for i := range 300 {
+			client.Refresh()
+			n, err := client.CallIncrement(uint64(i))
+			if err == nil && n != uint64(i)+1 || err != nil && !errors.Is(err, protocol.ErrAborted) && !errors.Is(err, protocol.ErrNotReady) {
+				t.Errorf("got %d, %v", n, err)
+			}
+			if i%50 == 49 {
+				client.Close()
+			}
+		}
+		close(ended)
+		<-storm
+		client.ClearAbort()
+		connect(t, client)
+		if n, err := client.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("afterwards: %d, %v", n, err)
 		}
 	})
 }

@@ -19,3 +19,14 @@ func Respond(method uint16, responder Responder, h *protocol.Header, payload, ou
 	a := respond(method, responder, h, payload, out)
 	return a.header, a.payload, a.hangUp
 }
+
+// What tests use in place of an endpoint.
+type (
+	Listener = listener
+	Newcomer = newcomer
+)
+
+// ListenWith makes a server listen with listen instead of a transport.
+func (s *Server) ListenWith(listen func() (Listener, error)) {
+	s.listen = func(limits) (listener, error) { return listen() }
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -400,5 +401,68 @@ func TestRequestsOfOneClientAreAnsweredInOrderAndOfSeveralAtOnce(t *testing.T) {
 			}()
 		}
 		within(t, patience, "both clients are served", all.Wait)
+	})
+}
+
+// A shortListener fails to accept, as when there are no descriptors left.
+type shortListener struct {
+	failures chan struct{} // one for each try
+	closed   chan struct{}
+	fails    int
+}
+
+func (l *shortListener) Accept() (service.Newcomer, error) {
+	if l.fails == 0 {
+		<-l.closed
+		return nil, errors.New("closed")
+	}
+	l.fails--
+	select {
+	case l.failures <- struct{}{}:
+	case <-l.closed:
+	}
+	return nil, errors.New("too many open files")
+}
+
+func (l *shortListener) Close() { close(l.closed) }
+
+func TestFailuresToAcceptArePausedAfterAndDoNotEndTheServer(t *testing.T) {
+	l := &shortListener{failures: make(chan struct{}), closed: make(chan struct{}), fails: 100}
+	server := incrementServer("", raw.ServerConfig{}, 1)
+	server.ListenWith(func() (service.Listener, error) { return l, nil })
+	var told atomic.Int32
+	server.OnError(func(error) { told.Add(1) })
+	ran := start(t, server)
+	began := time.Now()
+	for range 4 {
+		await(t, "a try", l.failures)
+	}
+	if took := time.Since(began); took < 70*time.Millisecond { // 10, 20 and 40
+		t.Fatalf("four tries took only %v", took)
+	}
+	server.Stop()
+	if err := await(t, "Run returns", ran); err != nil || told.Load() < 3 {
+		t.Fatalf("%v, told %d times", err, told.Load())
+	}
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		before := runtime.NumGoroutine()
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 4)
+		ran := make(chan error, 1)
+		go func() { ran <- server.Run() }()
+		for range 10 {
+			client := raw.NewIncrementClient(dir, "increment", c.client())
+			connect(t, client)
+			if n, err := client.CallIncrement(1); err != nil || n != 2 {
+				t.Fatal(n, err)
+			}
+			client.Close()
+		}
+		server.Stop()
+		await(t, "Run returns", ran)
+		eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 	})
 }
