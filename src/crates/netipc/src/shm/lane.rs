@@ -20,7 +20,8 @@
 //! read once, into memory of our own, and only the copy is looked at. What a peer can spoil is its
 //! own session. It cannot keep a reader from being woken by a [`Bell`], which has a word of its own.
 //!
-//! Every atomic of a session is touched here and nowhere else.
+//! Every atomic that messages depend on is touched here and nowhere else; the other fields of a
+//! region's header are written and read once, by who makes the region and who attaches to it.
 
 use std::{fmt, hint, time::Instant};
 
