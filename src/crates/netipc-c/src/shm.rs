@@ -114,7 +114,7 @@ impl nipc_shm_ctx_t {
         nipc_shm_ctx_t::showing(region, NIPC_SHM_ROLE_CLIENT, client)
     }
 
-    fn show_sequences(&mut self, region: &Region<'_>) {
+    pub(crate) fn show_sequences(&mut self, region: &Region<'_>) {
         let (incoming, outgoing) = region.sequences();
         (self.local_req_seq, self.local_resp_seq) = match self.role {
             NIPC_SHM_ROLE_SERVER => (incoming, outgoing),

@@ -154,6 +154,17 @@ void nipc_shm_cleanup_stale(const char *run_dir, const char *service_name);
 /* The file, -1 of NULL. It never becomes readable: there is nothing to poll. */
 int nipc_shm_fd(const nipc_shm_ctx_t *ctx);
 
+#ifdef NIPC_INTERNAL_TESTING
+/* Declared for test programs that define them, around a fallocate of their own. The library has
+   neither. */
+typedef enum {
+    NIPC_SHM_TEST_FAULT_NONE = 0,
+    NIPC_SHM_TEST_FAULT_ALLOCATE = 1
+} nipc_shm_test_fault_site_t;
+void nipc_shm_test_fault_set(nipc_shm_test_fault_site_t site, int errno_value);
+void nipc_shm_test_fault_clear(void);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

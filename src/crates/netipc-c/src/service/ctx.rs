@@ -368,10 +368,12 @@ impl<'a> Open<'a> {
                 free_shm(&mut (*ctx).shm);
             }
             if let Some(region) = self.caller.session_mut().and_then(Region::of) {
-                let shown = nipc_shm_ctx_t::of_client(&region, client);
                 match (*ctx).shm.as_mut() {
-                    Some(shm) => *shm = shown,
-                    None => (*ctx).shm = Box::into_raw(Box::new(shown)),
+                    Some(shm) => shm.show_sequences(&region),
+                    None => {
+                        let shown = nipc_shm_ctx_t::of_client(&region, client);
+                        (*ctx).shm = Box::into_raw(Box::new(shown));
+                    }
                 }
             }
         }

@@ -108,7 +108,8 @@ typedef struct {
     size_t data_offset;  /* where the next item may start */
     bool payload_exceeded_suffix; /* the reply is full: all further items say PAYLOAD_EXCEEDED */
     const uint32_t *payload_exceeded_item_lens; /* borrowed */
-    uint32_t *payload_exceeded_suffix_bytes;    /* not used; always NULL */
+    uint32_t *payload_exceeded_suffix_bytes; /* NULL, or the room that the keys from each one on
+                                                need as PAYLOAD_EXCEEDED items: max_items sums */
     uint32_t payload_exceeded_item_lens_count;
 } nipc_apps_lookup_builder_t;
 

@@ -100,7 +100,8 @@ typedef struct {
     size_t data_offset;  /* where the next item may start */
     bool payload_exceeded_suffix; /* the reply is full: all further items say PAYLOAD_EXCEEDED */
     const uint32_t *payload_exceeded_item_lens; /* borrowed; see below */
-    uint32_t *payload_exceeded_suffix_bytes;    /* not used; always NULL */
+    uint32_t *payload_exceeded_suffix_bytes; /* NULL, or the room that the keys from each one on
+                                                need as PAYLOAD_EXCEEDED items: max_items sums */
     uint32_t payload_exceeded_item_lens_count;
 } nipc_cgroups_lookup_builder_t;
 
@@ -112,11 +113,11 @@ void nipc_cgroups_lookup_builder_set_generation(nipc_cgroups_lookup_builder_t *b
  * Answers the next key; answers must come in the order of the keys. Strings and labels are copied.
  * Unless status is KNOWN orchestrator, name and labels must be 0 or empty.
  *
- * An item that does not fit is replaced: by OVERSIZED_ITEM if it fits in no reply of this size, else
- * by PAYLOAD_EXCEEDED, and so are all after it. That is success.
+ * An item that does not fit is replaced: the first one by OVERSIZED_ITEM, if it fits in no reply of
+ * this size; any other by PAYLOAD_EXCEEDED, and so are all after it. That is success.
  *
- * NIPC_ERR_OVERFLOW for more answers than keys or if not even the replacement fits; _BAD_LAYOUT for
- * values the layout forbids.
+ * NIPC_ERR_OVERFLOW for more answers than keys, if not even the replacement fits, or if the first
+ * item would fit alone; _BAD_LAYOUT for values the layout forbids.
  */
 nipc_error_t nipc_cgroups_lookup_builder_add(nipc_cgroups_lookup_builder_t *builder,
                                              uint16_t status, uint16_t orchestrator,

@@ -116,7 +116,8 @@ bool nipc_client_refresh(nipc_client_ctx_t *ctx);
 bool nipc_client_ready(const nipc_client_ctx_t *ctx);
 
 /*
- * Asks for the snapshot of all cgroups. The view is valid until the next call or close of ctx.
+ * Asks for the snapshot of all cgroups. The view is valid until the next call, refresh or close of
+ * ctx.
  *
  * A call over a broken connection is made once more over a new one, so that a handler may be asked
  * twice. A reply or request larger than agreed makes the client agree on more and ask again.
@@ -136,7 +137,7 @@ nipc_error_t nipc_client_call_cgroups_snapshot_timeout(nipc_client_ctx_t *ctx,
 
 /*
  * Looks up `count` cgroup paths. The view has as many items, in the same order, however many
- * messages it took. It is valid until the next call or close of ctx. For count 0 paths may be NULL:
+ * messages it took. It is valid until the next call, refresh or close of ctx. For count 0 paths may be NULL:
  * the view then tells the generation.
  *
  * Errors as of the snapshot call; also NIPC_ERR_OVERFLOW over a max_logical_lookup_ limit, and
@@ -175,8 +176,9 @@ void nipc_client_abort(nipc_client_ctx_t *ctx);
 /* Lets calls be made again after an abort. */
 void nipc_client_clear_abort(nipc_client_ctx_t *ctx);
 
-/* Disconnects and frees everything; views of ctx are gone. Safe twice, on NULL and on zeroed
-   structs. No other thread may be inside a function on ctx, or about to abort it. */
+/* Disconnects and frees everything; views of ctx are gone. A later refresh connects again. Safe twice,
+   on NULL and on zeroed structs. No other thread may be inside a function on ctx, or about to abort
+   it. */
 void nipc_client_close(nipc_client_ctx_t *ctx);
 
 #ifdef __cplusplus

@@ -20,8 +20,7 @@
  *     nipc_server_destroy(&server);
  *
  * Threads: run, stop and drain may be called from different threads at the same time. Handlers are
- * called from as many threads as there are connected clients, up to worker_count; one client's
- * requests come one after the other.
+ * called from up to worker_count threads at once; one client's requests come one after the other.
  */
 #ifndef NETIPC_SERVICE_SERVER_H
 #define NETIPC_SERVICE_SERVER_H
@@ -105,7 +104,7 @@ struct nipc_managed_server {
     uint32_t response_payload_growth_ceiling; /* (unused) */
     bool running; /* clients are served */
     nipc_session_ctx_t **sessions; /* (unused) */
-    int session_count; /* clients connected now */
+    int session_count; /* (unused) */
     int session_capacity; /* (unused) */
     uint64_t next_session_id; /* (unused) */
     pthread_mutex_t sessions_lock; /* (unused) */
@@ -121,7 +120,8 @@ struct nipc_managed_server {
  * which must exist. Clients can connect from here on and are served once nipc_server_run() is called.
  * Takes the place of a dead server.
  *
- * worker_count is how many clients may be connected at once (less than 1: 1); further ones wait.
+ * worker_count is how many requests may be answered at once (less than 1: 1). It does not limit how
+ * many clients are connected: a client that is silent costs the others nothing.
  *
  * NIPC_ERR_BAD_LAYOUT for a NULL, a name that cannot be used or a failure to listen: nipc_last_error()
  * says which, and errno is EADDRINUSE if a live server has the endpoint. _OVERFLOW without memory.
