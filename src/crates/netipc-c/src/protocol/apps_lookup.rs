@@ -14,9 +14,9 @@ use netipc_proto::{
 
 use super::{
     lookup::{
-        self, Builder, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t,
-        nipc_str_view_t,
+        self, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t, nipc_str_view_t,
     },
+    lookup_builder::{self, Builder},
     snapshot::estimate,
 };
 use crate::{
@@ -338,7 +338,7 @@ abi! {
             return NO_ARGUMENT;
         };
         let handle = |request: &RequestView, reply: &mut Builder| handler(user, request, reply);
-        let answered = lookup::dispatch::<AppsLookup>(request, out, |_| ProcessItem::LEN + 3, handle);
+        let answered = lookup_builder::dispatch::<AppsLookup>(request, out, |_| ProcessItem::LEN + 3, handle);
         code(answered.map(|len| resp_len.write(len)))
     }
 }

@@ -12,9 +12,9 @@ use netipc_proto::{
 
 use super::{
     lookup::{
-        self, Builder, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t,
-        nipc_str_view_t,
+        self, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t, nipc_str_view_t,
     },
+    lookup_builder::{self, Builder},
     snapshot::estimate,
 };
 use crate::{
@@ -323,7 +323,7 @@ abi! {
         };
         let handle = |request: &RequestView, reply: &mut Builder| handler(user, request, reply);
         let bare = |path: &[u8]| CgroupItem::LEN + path.len() + 2;
-        let answered = lookup::dispatch::<CgroupsLookup>(request, out, bare, handle);
+        let answered = lookup_builder::dispatch::<CgroupsLookup>(request, out, bare, handle);
         debug_assert_ne!(answered, Err(NIPC_OK));
         code(answered.map(|len| resp_len.write(len)))
     }

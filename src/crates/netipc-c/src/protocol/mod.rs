@@ -7,6 +7,7 @@ mod envelope;
 mod handshake;
 mod image;
 mod lookup;
+mod lookup_builder;
 mod samples;
 mod snapshot;
 

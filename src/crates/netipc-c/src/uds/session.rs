@@ -313,8 +313,9 @@ impl nipc_uds_session_t {
     /// Closes it and frees what it holds.
     pub(crate) fn close(&mut self) {
         if self.is_open() {
-            // SAFETY: the descriptor is the struct's, which forgets it.
-            drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+            // SAFETY: the descriptor is the struct's, which forgets it. A program may have closed it
+            // already: then this fails, as it would in C.
+            unsafe { libc::close(self.fd) };
             self.fd = -1;
         }
         self.free_recv_buf();

@@ -1,0 +1,146 @@
+/* Servers, and structs that were never initialised. */
+#include "provider.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static void server_ends_in_every_order(void)
+{
+    nipc_managed_server_t server;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    REQUIRE(nipc_server_init_typed(&server, check_dir(), "order", NULL, 0, &handler) == NIPC_OK);
+    CHECK_EQ(server.worker_count, 1);
+    nipc_server_stop(&server); /* before run: sticky */
+    nipc_server_run(&server);
+    nipc_server_stop(&server);
+    CHECK(nipc_server_drain(&server, 5000));
+    CHECK(nipc_server_drain(&server, 0));
+    nipc_server_destroy(&server);
+    nipc_server_destroy(&server);
+    nipc_server_run(&server);
+    CHECK(nipc_server_drain(&server, 0));
+    REQUIRE(nipc_server_init_typed(&server, check_dir(), "order", NULL, 1, &handler) == NIPC_OK);
+    nipc_server_destroy(&server); /* never run */
+    char path[128];
+    snprintf(path, sizeof path, "%s/order.sock", check_dir());
+    CHECK(access(path, F_OK) != 0);
+}
+
+static void second_server_is_refused_with_the_cause(void)
+{
+    nipc_managed_server_t first, second;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    REQUIRE(nipc_server_init_typed(&first, check_dir(), "one", NULL, 1, &handler) == NIPC_OK);
+    errno = 0;
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "one", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(errno, EADDRINUSE);
+    CHECK(strstr(nipc_last_error(), "one.sock") != NULL);
+    nipc_server_destroy(&second);
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "../x", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(&second, "/nonexistent", "x", NULL, 1, &handler),
+             NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(&second, check_dir(), "x", NULL, 1, NULL), NIPC_ERR_BAD_LAYOUT);
+    CHECK_EQ(nipc_server_init_typed(NULL, check_dir(), "x", NULL, 1, &handler), NIPC_ERR_BAD_LAYOUT);
+    nipc_server_destroy(&first);
+}
+
+static void names_too_long_are_errors(void)
+{
+    static char dir[600], service[300];
+    memset(dir, 'd', sizeof dir - 1);
+    dir[0] = '/';
+    memset(service, 's', sizeof service - 1);
+    nipc_client_ctx_t client;
+    nipc_client_init(&client, dir, "x", NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    CHECK(strlen(client.run_dir) == 255);
+    nipc_client_close(&client);
+    nipc_client_init(&client, "/tmp", service, NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    nipc_client_close(&client);
+    nipc_client_init(&client, NULL, NULL, NULL);
+    nipc_client_refresh(&client);
+    CHECK(!nipc_client_ready(&client));
+    nipc_client_close(&client);
+    nipc_managed_server_t server;
+    nipc_cgroups_service_handler_t handler = {.handle = provider_answer};
+    CHECK_EQ(nipc_server_init_typed(&server, dir, "x", NULL, 1, &handler), NIPC_ERR_BAD_LAYOUT);
+    nipc_server_destroy(&server);
+}
+
+static void method_served_can_be_changed_while_running(void)
+{
+    struct provider provider = {.items = 1};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    provider_start(&provider, "method", PROFILES_SOCKET);
+    nipc_client_init(&client, check_dir(), "method", &config);
+    nipc_client_refresh(&client);
+    CHECK_EQ(provider.server.expected_method_code, NIPC_METHOD_CGROUPS_SNAPSHOT);
+    __atomic_store_n(&provider.server.expected_method_code, 99, __ATOMIC_RELAXED);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_BAD_LAYOUT);
+    CHECK(nipc_client_ready(&client)); /* the session goes on */
+    __atomic_store_n(&provider.server.expected_method_code, NIPC_METHOD_CGROUPS_SNAPSHOT,
+                     __ATOMIC_RELAXED);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    nipc_client_close(&client);
+    provider_stop(&provider);
+}
+
+static void zeroed_and_null_are_left_alone(void)
+{
+    static nipc_client_ctx_t client;
+    static nipc_managed_server_t server;
+    static nipc_cgroups_cache_t cache;
+    static nipc_uds_session_t session;
+    static nipc_uds_listener_t listener;
+    static nipc_shm_ctx_t shm;
+    static nipc_cgroups_cache_read_guard_t guard;
+    nipc_client_close(&client);
+    nipc_client_close(NULL);
+    nipc_client_abort(&client);
+    nipc_client_abort(NULL);
+    nipc_client_clear_abort(NULL);
+    nipc_client_set_call_timeout(NULL, 1);
+    CHECK(!nipc_client_refresh(&client));
+    CHECK(!nipc_client_refresh(NULL));
+    CHECK(!nipc_client_ready(NULL));
+    nipc_server_stop(&server);
+    nipc_server_run(&server);
+    nipc_server_destroy(&server);
+    nipc_server_destroy(NULL);
+    nipc_server_stop(NULL);
+    nipc_server_drain(NULL, 0);
+    CHECK(!nipc_cgroups_cache_refresh(&cache));
+    CHECK(!nipc_cgroups_cache_ready(&cache));
+    CHECK(nipc_cgroups_cache_lookup(&cache, 1, "x") == NULL);
+    CHECK(!nipc_cgroups_cache_read_lock(&cache, &guard));
+    nipc_cgroups_cache_read_unlock(&guard);
+    nipc_cgroups_cache_read_unlock(NULL);
+    nipc_cgroups_cache_close(&cache);
+    nipc_cgroups_cache_close(NULL);
+    nipc_cgroups_cache_item_free(NULL);
+    nipc_uds_close_session(&session);
+    nipc_uds_close_session(NULL);
+    nipc_uds_close_listener(&listener);
+    nipc_uds_close_listener(NULL);
+    nipc_shm_close(&shm);
+    nipc_shm_destroy(&shm);
+    nipc_shm_destroy(NULL);
+    CHECK(fcntl(0, F_GETFD) >= 0); /* descriptor 0 is still open */
+}
+
+int main(void)
+{
+    RUN(server_ends_in_every_order);
+    RUN(second_server_is_refused_with_the_cause);
+    RUN(names_too_long_are_errors);
+    RUN(method_served_can_be_changed_while_running);
+    RUN(zeroed_and_null_are_left_alone);
+    return check_result();
+}
