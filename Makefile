@@ -17,7 +17,7 @@ help:
 demo: rust-toolchain
 	@$(CARGO) run --quiet --release -p netipc-cli -- demo
 
-test: test-rust
+test: test-rust test-c test-go
 
 test-rust: rust-toolchain c-compiler
 	$(CARGO) fmt --all --check
@@ -27,8 +27,7 @@ test-rust: rust-toolchain c-compiler
 	$(CARGO) test --workspace
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
-# The C interface and the Go package are in the making, and not yet part of `make test`. ctest also
-# runs the Rust and Go tests for those who come from cmake; here only the C ones are picked.
+# ctest also runs the Rust and Go tests for those who come from cmake; here only the C ones are picked.
 test-c: rust-toolchain c-toolchain
 	@if command -v cmake >/dev/null; then \
 		cmake -S . -B $(BUILD) >/dev/null && cmake --build $(BUILD) && \
