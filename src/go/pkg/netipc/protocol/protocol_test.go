@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	. "github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
@@ -251,5 +252,158 @@ func TestDecodingAndBuildingDoNotAllocate(t *testing.T) {
 		if failed != nil || allocs != 0 && !raceEnabled {
 			t.Errorf("%s: %v allocations, %v", task, allocs, failed)
 		}
+	}
+}
+
+func TestBatchDirectoriesAreReadAsTheyAreWritten(t *testing.T) {
+	entries := []BatchEntry{{0, 8}, {8, 3}, {16, 0}}
+	b := make([]byte, 24)
+	if n := BatchDirEncode(entries, b[:23]); n != 0 {
+		t.Fatalf("wrote %d bytes into 23", n)
+	}
+	if n := BatchDirEncode(entries, b); n != 24 {
+		t.Fatalf("wrote %d bytes", n)
+	}
+	got, err := BatchDirDecode(b, 3, 16)
+	if err != nil || !slices.Equal(got, entries) {
+		t.Fatalf("read %v, %v", got, err)
+	}
+	for _, c := range []struct {
+		b      []byte
+		n, len uint32
+		err    error
+	}{
+		{b[:23], 3, 16, ErrTruncated}, {b, 1 << 31, 16, ErrTruncated}, {b, 3, 15, ErrOutOfBounds},
+		{append([]byte{1}, b[1:]...), 3, 16, ErrBadAlignment},
+	} {
+		if _, err := BatchDirDecode(c.b, c.n, c.len); !errors.Is(err, c.err) {
+			t.Errorf("%x: %v, expected %v", c.b, err, c.err)
+		}
+		if err := BatchDirValidate(c.b, c.n, c.len); !errors.Is(err, c.err) {
+			t.Errorf("%x: %v, expected %v", c.b, err, c.err)
+		}
+	}
+	if _, err := BatchItemGet(b, 3, 3); !errors.Is(err, ErrOutOfBounds) {
+		t.Errorf("fourth item of three: %v", err)
+	}
+}
+
+func TestABatchBuilderCanBeUsedAgain(t *testing.T) {
+	buf := make([]byte, 64)
+	b := NewBatchBuilder(buf[:8], 4)
+	if err := b.Add([]byte("x")); !errors.Is(err, ErrOverflow) {
+		t.Fatalf("without room for the directory: %v", err)
+	}
+	b.Reset(buf, 2)
+	failing := errors.New("failing")
+	if err := b.AddInPlace(func([]byte) (int, error) { return 0, failing }); err != failing {
+		t.Fatal(err)
+	}
+	if err := b.AddInPlace(func(room []byte) (int, error) { return len(room) + 1, nil }); !errors.Is(err, ErrOverflow) {
+		t.Fatal(err)
+	}
+	if err := b.AddInPlace(func(room []byte) (int, error) { return copy(room, "abc"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	n, count := b.Finish()
+	if item, err := BatchItemGet(buf[:n], count, 0); err != nil || string(item) != "abc" || count != 1 || n != 16 {
+		t.Fatalf("%q of %d items in %d bytes, %v", item, count, n, err)
+	}
+}
+
+func TestRoomIsKeptForPlaceholdersOfGivenSizes(t *testing.T) {
+	path := []byte("/a")
+	placeholder := CgroupsLookupPlaceholderSize(path)
+	buf := make([]byte, 16+3*8+3*Align8(placeholder)+8)
+	b := NewCgroupsLookupBuilder(buf, 3, 0)
+	b.SetPayloadExceededItemLens([]int{placeholder}) // not one for each item: no effect
+	b.SetPayloadExceededItemLens([]int{placeholder, placeholder, placeholder})
+	if err := b.Add(CgroupLookupKnown, 0, path, []byte("n"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := b.Add(CgroupLookupKnown, 0, path, bytes.Repeat([]byte("n"), 60), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	view, err := DecodeCgroupsLookupResponse(buf[:b.Finish()])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, expected := range []uint16{CgroupLookupKnown, CgroupLookupPayloadExceeded, CgroupLookupPayloadExceeded} {
+		if item, err := view.Item(uint32(i)); err != nil || item.Status != expected {
+			t.Fatalf("item %d: %+v, %v", i, item, err)
+		}
+	}
+}
+
+func TestEstimatesRoundDownAndKnowEmptyBuffers(t *testing.T) {
+	for name, c := range map[string]struct {
+		estimate   func(int) uint32
+		head, item int
+	}{
+		"snapshot": {EstimateCgroupsMaxItems, 24, 48},
+		"cgroups":  {EstimateCgroupsLookupMaxItems, 16, 40},
+		"apps":     {EstimateAppsLookupMaxItems, 16, 72},
+	} {
+		for size, expected := range map[int]uint32{-1: 0, 0: 0, c.head: 0, c.head + c.item - 1: 0, c.head + c.item: 1, c.head + 10*c.item: 10} {
+			if got := c.estimate(size); got != expected {
+				t.Errorf("%s: %d items in %d bytes, expected %d", name, got, size, expected)
+			}
+		}
+	}
+}
+
+func TestDispatchTellsWhetherThereIsAnAnswer(t *testing.T) {
+	response := make([]byte, 100)
+	number, text := make([]byte, 8), make([]byte, 12)
+	IncrementEncode(1, number)
+	StringReverseEncode("abc", text)
+	for name, c := range map[string]struct {
+		dispatch func(response []byte, ok bool) (int, bool)
+		size     int
+	}{
+		"increment": {func(r []byte, ok bool) (int, bool) {
+			return DispatchIncrement(number, r, func(n uint64) (uint64, bool) { return n, ok })
+		}, 8},
+		"string reverse": {func(r []byte, ok bool) (int, bool) {
+			return DispatchStringReverse(text, r, func(s string) (string, bool) { return s, ok })
+		}, 12},
+		"snapshot": {func(r []byte, ok bool) (int, bool) {
+			return DispatchCgroupsSnapshot([]byte{1, 0, 0, 0}, r, 0, func(*CgroupsRequest, *CgroupsBuilder) bool { return ok })
+		}, 24},
+	} {
+		if n, ok := c.dispatch(response, true); !ok || n != c.size {
+			t.Errorf("%s: %d, %v", name, n, ok)
+		}
+		if _, ok := c.dispatch(response, false); ok {
+			t.Errorf("%s: answered although the handler failed", name)
+		}
+		if _, ok := c.dispatch(response[:c.size-1], true); ok {
+			t.Errorf("%s: answered into a buffer that is too short", name)
+		}
+	}
+	if _, err := HandleIncrement(number[:7], response, nil); !errors.Is(err, ErrTruncated) {
+		t.Error(err)
+	}
+	if _, err := HandleStringReverse(number, response, nil); !errors.Is(err, ErrBadLayout) {
+		t.Error(err)
+	}
+}
+
+func TestErrorsAndStringsAreForPeople(t *testing.T) {
+	for status, expected := range map[uint16]string{
+		StatusBadEnvelope:   "service answered: malformed request",
+		StatusUnsupported:   "service answered: method not supported",
+		StatusLimitExceeded: "service answered: limit exceeded",
+		StatusInternalError: "service answered: handler failed",
+		99:                  "service answered: status 99",
+	} {
+		if got := StatusError(status).Error(); got != expected {
+			t.Errorf("%q, expected %q", got, expected)
+		}
+	}
+	if got := fmt.Sprintf("%#v", NewCStringView([]byte("a\xffb\x00"), 3)); got != `CStringView("a\xffb")` {
+		t.Error(got)
 	}
 }

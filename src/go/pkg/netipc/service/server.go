@@ -133,17 +133,19 @@ func (s *Server) start() (listener, error) {
 	listener, err := s.listen(limits{s.request, s.response.Now()})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err != nil:
-		s.started = false
-		return nil, fmt.Errorf("run: %w", err)
-	case s.stopped:
-		listener.Close()
-		s.started = false
-		return nil, nil
+	if err == nil && !s.stopped {
+		s.listener = listener
+		return listener, nil
 	}
-	s.listener = listener
-	return listener, nil
+	s.started = false
+	if s.stopped { // for good, and Drain may be waiting
+		close(s.ended)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	listener.Close()
+	return nil, nil
 }
 
 // claim makes sure that the server is started once.

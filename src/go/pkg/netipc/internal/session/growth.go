@@ -39,9 +39,6 @@ func NewCapacity(configured, start, ceiling uint32) *Capacity {
 // Now returns the limit to propose.
 func (c *Capacity) Now() uint32 { return c.now.Load() }
 
-// Ceiling returns the limit Now never exceeds.
-func (c *Capacity) Ceiling() uint32 { return c.ceiling }
-
 // Learn raises the limit to the next power of two from need, as far as the ceiling
 // allows, and tells whether it rose.
 func (c *Capacity) Learn(need uint32) bool {

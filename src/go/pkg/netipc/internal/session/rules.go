@@ -48,9 +48,6 @@ func NewRules(isClient bool, packetSize uint32, in, out Limits) *Rules {
 // Incoming returns the limits of what this end receives.
 func (r *Rules) Incoming() Limits { return r.in }
 
-// PacketSize returns the largest packet either end sends.
-func (r *Rules) PacketSize() uint32 { return r.packet }
-
 // Admit decides whether a message may be sent (T1–T4) and completes its header. A
 // client's request is in flight from then on, until its response is received or
 // Withdraw is called. It fails with ErrDuplicateMsgID or ErrLimitExceeded.

@@ -79,7 +79,7 @@ func TestGuideClient(t *testing.T) {
 			}
 			// The sample ends.
 			item, itemErr := view.Item(0)
-			if err != nil || itemErr != nil || item.Hash != 12345 || item.Name.String() != "docker-abc" || fmt.Sprintf("%s", item.Path) != "/sys/fs/cgroup/docker/abc" {
+			if err != nil || itemErr != nil || item.Hash != 12345 || item.Name.String() != "docker-abc" || fmt.Sprint(item.Path) != "/sys/fs/cgroup/docker/abc" {
 				t.Fatalf("%+v, %v, %v", item, err, itemErr)
 			}
 			return true
