@@ -76,7 +76,7 @@ func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error
 		if err != nil || !agreed.UsesSharedMemory() {
 			return reply, agreed, err
 		}
-		if shared, id, without = p.listener.makeRegion(id, &terms); without == nil {
+		if shared, id, without = p.listener.makeRegion(id, &agreed); without == nil {
 			return terms.Answer(hello, id)
 		}
 		terms.SupportedProfiles &^= sharedProfiles
@@ -95,11 +95,12 @@ func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error
 }
 
 // makeRegion makes the shared memory of session id, or of a later one if a region of
-// that name is in use: a server before us with our process id may have left it.
-func (l *Listener) makeRegion(id uint64, terms *session.Terms) (sharedMemory, uint64, error) {
+// that name is in use: a server before us with our process id may have left it. It holds
+// what was agreed, not what the server would have allowed, which may be much more.
+func (l *Listener) makeRegion(id uint64, agreed *session.Agreement) (sharedMemory, uint64, error) {
 	const tries = 64
 	for try := 1; ; try++ {
-		shared, err := l.endpoint.makeRegion(id, terms.MaxRequestPayloadBytes, terms.MaxResponsePayloadBytes)
+		shared, err := l.endpoint.makeRegion(id, agreed.MaxRequestPayloadBytes, agreed.MaxResponsePayloadBytes)
 		if err == nil || !regionIsTaken(err) || try == tries {
 			return shared, id, err
 		}

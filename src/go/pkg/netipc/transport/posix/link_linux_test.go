@@ -191,7 +191,7 @@ func TestDoesWithoutSharedMemoryIfThereIsNoRoom(t *testing.T) {
 		t.Skipf("cannot mount a small file system: %v", err)
 	}
 	defer syscall.Unmount(dir, 0)
-	l, err := Listen(dir, "svc", ServerConfig{SupportedProfiles: shares, MaxRequestPayloadBytes: 1 << 20})
+	l, err := Listen(dir, "svc", ServerConfig{SupportedProfiles: shares, MaxResponsePayloadBytes: 1 << 20})
 	noError(t, err)
 	defer l.Close()
 	client, server := mustLink(t, l, &ClientConfig{SupportedProfiles: shares})
@@ -250,8 +250,9 @@ func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
 		h.Encode(message)
 		return message
 	}
+	// The area is larger than what was agreed on: the client asked for less.
 	tooLong := func(payload uint32) []byte {
-		return append(header(func(h *protocol.Header) { h.PayloadLen = payload }), make([]byte, 1024)...)
+		return append(header(func(h *protocol.Header) { h.PayloadLen = payload }), make([]byte, 4000)...)
 	}
 	for name, c := range map[string]struct {
 		message []byte
@@ -263,17 +264,21 @@ func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
 		"says less":         {header(func(h *protocol.Header) { h.PayloadLen = 7 }), ErrProtocol},
 		"says more":         {header(func(h *protocol.Header) { h.PayloadLen = 9 }), ErrProtocol},
 		"says too much":     {header(func(h *protocol.Header) { h.PayloadLen = 1025 }), ErrLimitExceeded},
-		"is too much":       {tooLong(1032), ErrLimitExceeded},
+		"is too much":       {tooLong(4008), ErrLimitExceeded},
 		"hides that it is":  {tooLong(8), ErrProtocol},
+		"says the most":     {tooLong(1024), ErrProtocol},
 		"too many items":    {header(func(h *protocol.Header) { h.ItemCount = 2 }), ErrLimitExceeded},
 		"no such directory": {header(func(h *protocol.Header) { h.Flags, h.ItemCount = protocol.FlagBatch, 2 }), ErrLimitExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, server := mustShareLink(t)
-			// The area has 32 bytes more than the longest message, to be a multiple of 64.
+			client, server := mustLink(t, mustListen(t, shortDir(t), ServerConfig{SupportedProfiles: shares, MaxRequestPayloadBytes: 5000}),
+				&ClientConfig{SupportedProfiles: shares})
 			noError(t, client.shared.send(c.message, nil))
 			h, _, err := server.Receive(soon())
 			wantError(t, err, c.want)
+			if len(server.message) > 2048 {
+				t.Errorf("a buffer of %d bytes for messages of 1056", len(server.message))
+			}
 			if errors.Is(err, ErrLimitExceeded) {
 				if h.MessageID != 5 {
 					t.Errorf("header %+v", h)
