@@ -250,9 +250,9 @@ func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
 		h.Encode(message)
 		return message
 	}
-	// The area is larger than what was agreed on: the client asked for less.
+	// The area is larger than what was agreed on, since its size is rounded up.
 	tooLong := func(payload uint32) []byte {
-		return append(header(func(h *protocol.Header) { h.PayloadLen = payload }), make([]byte, 4000)...)
+		return append(header(func(h *protocol.Header) { h.PayloadLen = payload }), make([]byte, 1032)...)
 	}
 	for name, c := range map[string]struct {
 		message []byte
@@ -264,7 +264,7 @@ func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
 		"says less":         {header(func(h *protocol.Header) { h.PayloadLen = 7 }), ErrProtocol},
 		"says more":         {header(func(h *protocol.Header) { h.PayloadLen = 9 }), ErrProtocol},
 		"says too much":     {header(func(h *protocol.Header) { h.PayloadLen = 1025 }), ErrLimitExceeded},
-		"is too much":       {tooLong(4008), ErrLimitExceeded},
+		"is too much":       {tooLong(1040), ErrLimitExceeded},
 		"hides that it is":  {tooLong(8), ErrProtocol},
 		"says the most":     {tooLong(1024), ErrProtocol},
 		"too many items":    {header(func(h *protocol.Header) { h.ItemCount = 2 }), ErrLimitExceeded},
