@@ -4,7 +4,6 @@ package posix
 
 import (
 	"fmt"
-	"math"
 	"math/bits"
 	"time"
 
@@ -118,10 +117,9 @@ func (l *Link) Receive(deadline time.Time) (protocol.Header, []byte, error) {
 		return protocol.Header{}, nil, l.session.receiveFailed(err)
 	}
 	l.mayWrite = true
-	if longest := protocol.HeaderSize + uint64(l.session.rules.Incoming().PayloadBytes); uint64(length) > longest {
-		return l.tooLong(length)
-	}
-	message := l.roomFor(int(length))
+	// One byte more than was agreed on is enough to see that it is too much.
+	longest := protocol.HeaderSize + uint64(l.session.rules.Incoming().PayloadBytes)
+	message := l.roomFor(int(min(uint64(length), longest+1)))
 	if err := l.shared.copyOut(message); err != nil {
 		return protocol.Header{}, nil, l.session.receiveFailed(err)
 	}
@@ -130,16 +128,6 @@ func (l *Link) Receive(deadline time.Time) (protocol.Header, []byte, error) {
 		return h, nil, l.session.broken(err)
 	}
 	return h, payload, nil
-}
-
-// tooLong judges a message that is longer than was agreed by its header: either that
-// says so as well, or it lies.
-func (l *Link) tooLong(length uint32) (protocol.Header, []byte, error) {
-	if err := l.shared.copyOut(l.head[:]); err != nil {
-		return protocol.Header{}, nil, l.session.receiveFailed(err)
-	}
-	h, _, err := l.session.rules.Begin(l.head[:], int(min(length, math.MaxInt32)))
-	return h, nil, l.session.broken(err)
 }
 
 // roomFor returns the link's buffer, grown to hold n bytes.

@@ -241,51 +241,89 @@ func TestConnectsAgainIfTheRegionCannotBeOpened(t *testing.T) {
 	wantError(t, err, ErrShmOpen)
 }
 
+// mustDialForger makes a client's link to a server that can write to shared memory what
+// it likes, in an area larger than what was agreed on.
+func mustDialForger(t *testing.T) (client *Link, server *ShmContext) {
+	t.Helper()
+	dir := shortDir(t)
+	server, err := ShmServerCreate(dir, "svc", 9, 5000, 5000)
+	noError(t, err)
+	t.Cleanup(server.ShmDestroy)
+	l := mustListen(t, dir, ServerConfig{})
+	accepted := make(chan *Session, 1)
+	go func() {
+		s, err := l.AcceptWithConfig(9, ServerConfig{SupportedProfiles: shares})
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- s
+	}()
+	client, err = Dial(context.Background(), dir, "svc", &ClientConfig{SupportedProfiles: shares})
+	noError(t, err)
+	t.Cleanup(client.Close)
+	t.Cleanup(await(t, "Accept returns", accepted).Close)
+	return client, server
+}
+
 func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
-	header := func(change func(*protocol.Header)) []byte {
-		h := request(5)
+	message := func(size int, change func(*protocol.Header)) []byte {
+		h := response(5)
 		h.Magic, h.Version, h.HeaderLen, h.PayloadLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen, 8
 		change(h)
-		message := make([]byte, 40)
-		h.Encode(message)
-		return message
-	}
-	// The area is larger than what was agreed on, since its size is rounded up.
-	tooLong := func(payload uint32) []byte {
-		return append(header(func(h *protocol.Header) { h.PayloadLen = payload }), make([]byte, 1032)...)
+		m := make([]byte, size)
+		h.Encode(m)
+		return m
 	}
 	for name, c := range map[string]struct {
 		message []byte
 		want    error
 	}{
 		"short":             {make([]byte, 31), ErrProtocol},
-		"magic":             {header(func(h *protocol.Header) { h.Magic++ }), ErrProtocol},
-		"control":           {header(func(h *protocol.Header) { h.Kind = protocol.KindControl }), ErrProtocol},
-		"says less":         {header(func(h *protocol.Header) { h.PayloadLen = 7 }), ErrProtocol},
-		"says more":         {header(func(h *protocol.Header) { h.PayloadLen = 9 }), ErrProtocol},
-		"says too much":     {header(func(h *protocol.Header) { h.PayloadLen = 1025 }), ErrLimitExceeded},
-		"is too much":       {tooLong(1040), ErrLimitExceeded},
-		"hides that it is":  {tooLong(8), ErrProtocol},
-		"says the most":     {tooLong(1024), ErrProtocol},
-		"too many items":    {header(func(h *protocol.Header) { h.ItemCount = 2 }), ErrLimitExceeded},
-		"no such directory": {header(func(h *protocol.Header) { h.Flags, h.ItemCount = protocol.FlagBatch, 2 }), ErrLimitExceeded},
+		"magic":             {message(40, func(h *protocol.Header) { h.Magic++ }), ErrProtocol},
+		"control":           {message(40, func(h *protocol.Header) { h.Kind = protocol.KindControl }), ErrProtocol},
+		"request":           {message(40, func(h *protocol.Header) { h.Kind = protocol.KindRequest }), ErrProtocol},
+		"unasked":           {message(40, func(h *protocol.Header) { h.MessageID = 6 }), ErrUnknownMsgID},
+		"says less":         {message(40, func(h *protocol.Header) { h.PayloadLen = 7 }), ErrProtocol},
+		"says more":         {message(40, func(h *protocol.Header) { h.PayloadLen = 9 }), ErrProtocol},
+		"says too much":     {message(40, func(h *protocol.Header) { h.PayloadLen = 1025 }), ErrLimitExceeded},
+		"is too much":       {message(4040, func(h *protocol.Header) { h.PayloadLen = 4008 }), ErrLimitExceeded},
+		"hides that it is":  {message(4040, func(*protocol.Header) {}), ErrProtocol},
+		"says the most":     {message(4040, func(h *protocol.Header) { h.PayloadLen = 1024 }), ErrProtocol},
+		"too many items":    {message(40, func(h *protocol.Header) { h.ItemCount = 2 }), ErrLimitExceeded},
+		"is as much as may": {message(1056, func(h *protocol.Header) { h.PayloadLen = 1024 }), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, server := mustLink(t, mustListen(t, shortDir(t), ServerConfig{SupportedProfiles: shares, MaxRequestPayloadBytes: 5000}),
-				&ClientConfig{SupportedProfiles: shares})
-			noError(t, client.shared.send(c.message, nil))
-			h, _, err := server.Receive(soon())
-			wantError(t, err, c.want)
-			if len(server.message) > 2048 {
-				t.Errorf("a buffer of %d bytes for messages of 1056", len(server.message))
+			client, server := mustDialForger(t)
+			noError(t, client.Send(request(5), nil, soon()))
+			noError(t, server.ShmSend(c.message))
+			h, _, err := client.Receive(soon())
+			if !errors.Is(err, c.want) {
+				t.Errorf("got %v, expected %v", err, c.want)
 			}
-			if errors.Is(err, ErrLimitExceeded) {
-				if h.MessageID != 5 {
-					t.Errorf("header %+v", h)
-				}
-				noError(t, server.Send(response(5), nil, soon())) // it can be told
+			if errors.Is(err, ErrLimitExceeded) && h.MessageID != 5 {
+				t.Errorf("header %+v", h)
+			}
+			if len(client.message) > 2048 {
+				t.Errorf("a buffer of %d bytes for messages of 1056", len(client.message))
 			}
 		})
+	}
+}
+
+func TestAClientCanBeToldThatItAskedTooMuch(t *testing.T) {
+	client, server := mustShareLink(t)
+	h := request(5)
+	h.Magic, h.Version, h.HeaderLen, h.PayloadLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen, 1025
+	h.Encode(client.head[:])
+	noError(t, client.session.rules.Admit(request(5), 0))
+	noError(t, client.shared.send(client.head[:], make([]byte, 1025)))
+	got, _, err := server.Receive(soon())
+	wantError(t, err, ErrLimitExceeded)
+	refusal := response(got.MessageID)
+	refusal.TransportStatus = protocol.StatusLimitExceeded
+	noError(t, server.Send(refusal, nil, soon()))
+	if got, _, err = client.Receive(soon()); err != nil || got.TransportStatus != protocol.StatusLimitExceeded {
+		t.Errorf("received %+v (%v)", got, err)
 	}
 }
 

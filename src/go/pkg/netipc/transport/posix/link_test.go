@@ -173,6 +173,20 @@ func TestALinkThatStoppedReceivingCanStillAnswer(t *testing.T) {
 	})
 }
 
+func TestAnAbortComesBeforeWhatIsThere(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, client, server *Link) {
+		noError(t, client.Send(request(1), nil, soon()))
+		server.StopReceiving()
+		if server.UsesSharedMemory() {
+			await(t, "shared memory is told", server.watching)
+		}
+		// As if the wait before had forgotten its deadline just now.
+		noError(t, server.session.conn.in.setDeadline(time.Time{}))
+		_, _, err := server.Receive(soon())
+		wantError(t, err, ErrAborted)
+	})
+}
+
 func TestALinkDeliversWhatWasSentBeforeThePeerHungUp(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, client, server *Link) {
 		noError(t, client.Send(request(1), []byte("last"), soon()))

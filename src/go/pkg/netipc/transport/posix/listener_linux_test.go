@@ -1,9 +1,12 @@
 package posix
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,40 +15,44 @@ import (
 )
 
 func init() {
-	// Says which modes a socket has before and after it listens, under a umask.
-	children["bind under umask"] = func(dir string, args []string) error {
+	// Listens many times under a umask, and says which modes the socket was seen with.
+	children["listen under umask"] = func(dir string, args []string) error {
 		mask, err := strconv.ParseUint(args[0], 8, 32)
 		if err != nil {
 			return err
 		}
 		syscall.Umask(int(mask))
-		fd, err := newSocket()
-		if err != nil {
-			return err
+		stop, seen := make(chan struct{}), make(chan map[string]bool)
+		go func() {
+			modes := map[string]bool{}
+			for {
+				select {
+				case <-stop:
+					seen <- modes
+					return
+				default:
+				}
+				if entry, err := fileAt(socketIn(dir)); err == nil {
+					modes[fmt.Sprintf("%o", entry.mode&0o777)] = true
+				}
+			}
+		}()
+		for range 300 {
+			l, err := Listen(dir, "svc", ServerConfig{SupportedProfiles: 7})
+			if err != nil {
+				return err
+			}
+			entry, err := fileAt(l.path)
+			if err != nil || entry.mode&0o777 != 0o600 {
+				return fmt.Errorf("mode %o (%v)", entry.mode, err)
+			}
+			l.Close()
 		}
-		if err := restrictUnbound(fd, socketMode); err != nil {
-			return err
-		}
-		if err := syscall.Bind(fd, address(filepath.Join(dir, "bound"))); err != nil {
-			return err
-		}
-		l, err := Listen(dir, "svc", ServerConfig{SupportedProfiles: 7})
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		bound, err := fileAt(filepath.Join(dir, "bound"))
-		if err != nil {
-			return err
-		}
-		listening, err := fileAt(l.path)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%o %o\n", bound.mode&0o777, listening.mode&0o777)
+		close(stop)
 		if now := syscall.Umask(0); now != int(mask) {
 			return fmt.Errorf("umask is %o now", now)
 		}
+		fmt.Println(strings.Join(slices.Sorted(maps.Keys(<-seen)), " "))
 		return nil
 	}
 	// Listens with no descriptor left but the number given, and says what came of it.
@@ -66,6 +73,35 @@ func init() {
 		}
 		_, err = Listen(dir, "svc", ServerConfig{})
 		fmt.Println(err)
+		return nil
+	}
+	// Accepts with no descriptor left, and again with one.
+	children["accept without descriptors"] = func(dir string, _ []string) error {
+		l, err := Listen(dir, "svc", ServerConfig{})
+		if err != nil {
+			return err
+		}
+		client, err := connect(context.Background(), l.path)
+		if err != nil {
+			return err
+		}
+		defer client.close()
+		limit := uint64(lowestFree())
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit, Max: limit + 1}); err != nil {
+			return err
+		}
+		if _, err := l.AcceptPending(); !errors.Is(err, ErrAccept) || !errors.Is(err, syscall.EMFILE) {
+			return fmt.Errorf("without descriptors: %w", err)
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit + 1, Max: limit + 1}); err != nil {
+			return err
+		}
+		pending, err := l.AcceptPending()
+		if err != nil {
+			return err
+		}
+		pending.Close()
+		fmt.Println("accepted")
 		return nil
 	}
 	children["lock as another user"] = func(dir string, args []string) error {
@@ -102,13 +138,19 @@ func lowestFree() int {
 }
 
 func TestSocketIs0600WhateverTheUmask(t *testing.T) {
-	for _, c := range []struct{ mask, modes string }{
-		{"0", "600 600"}, // right from the first instant
-		{"022", "600 600"},
-		{"0777", "0 600"}, // never too much, and enough in the end
-	} {
-		startChild(t, "bind under umask", shortDir(t), c.mask).expect(c.modes)
+	for _, mask := range []string{"0", "022"} {
+		// From the first instant, not only in the end.
+		startChild(t, "listen under umask", shortDir(t), mask).expect("600")
 	}
+	// Never too much, and enough in the end.
+	modes := startChild(t, "listen under umask", shortDir(t), "0777").next()
+	if modes != "0 600" && modes != "600" {
+		t.Errorf("seen with modes %s", modes)
+	}
+}
+
+func TestADescriptorShortageIsNoEndToAccepting(t *testing.T) {
+	startChild(t, "accept without descriptors", shortDir(t)).expect("accepted")
 }
 
 func TestKeepsALiveServerWhenDescriptorsAreOut(t *testing.T) {

@@ -286,6 +286,23 @@ func TestWaitsForTheLockAndGivesUp(t *testing.T) {
 	}
 }
 
+func TestALockOnAFileThatWasRemovedIsNone(t *testing.T) {
+	dir := shortDir(t)
+	path := endpoint{dir, "svc"}.lockPath()
+	for _, next := range []func() error{
+		func() error { return nil },
+		func() error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT, 0o600)
+		noError(t, err)
+		defer syscall.Close(fd)
+		noError(t, os.Remove(path))
+		noError(t, next())
+		_, err = lockOpen(fd, path)
+		wantError(t, err, errLockTaken)
+	}
+}
+
 func TestALockIsAFileAndNothingElse(t *testing.T) {
 	dir := shortDir(t)
 	e := endpoint{dir, "svc"}

@@ -46,6 +46,19 @@ func init() {
 		fmt.Printf("%o\n", entry.mode&0o777)
 		return err
 	}
+	// Says, as a user who may not signal it, whether the owner of a region is alive.
+	children["inspect as another user"] = func(dir string, args []string) error {
+		user, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		if err := syscall.Setuid(user); err != nil {
+			return err
+		}
+		_, live, err := inspectRegion(filepath.Join(dir, "svc-0000000000000001.ipcshm"))
+		fmt.Println(live, err)
+		return nil
+	}
 	// Makes a region with no descriptor left for a look at the one that is there.
 	children["create without descriptors"] = func(dir string, _ []string) error {
 		limit := uint64(lowestFree())
@@ -296,6 +309,14 @@ func TestKeepsARegionWhenDescriptorsAreOut(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Error("the region is gone")
 	}
+}
+
+func TestTheOwnerMayBeAnotherUser(t *testing.T) {
+	needsRoot(t, "cannot become another user")
+	dir := shortDir(t)
+	noError(t, os.Chmod(dir, 0o755))
+	noError(t, os.WriteFile(filepath.Join(dir, "svc-0000000000000001.ipcshm"), regionOf(1, 1), 0o644))
+	startChild(t, "inspect as another user", dir, "65534").expect("true <nil>")
 }
 
 func TestDoesNotAttachThroughALink(t *testing.T) {

@@ -276,6 +276,20 @@ func TestCloseEndsTheWait(t *testing.T) {
 	}
 }
 
+func TestEndsTheSleepWithoutDelay(t *testing.T) {
+	start := time.Now()
+	for range 10 {
+		_, server := mustShare(t, 100, 100)
+		result := receiveInBackground(server, 0)
+		untilAsleep(t, server)
+		server.end(ErrAborted)
+		wantError(t, await(t, "ShmReceive returns", result), ErrAborted)
+	}
+	if took := time.Since(start); took > 5*longestSleep {
+		t.Errorf("10 sleepers woke after %v: by themselves", took)
+	}
+}
+
 func TestAPeerThatTurnsTheBellBackCannotKeepUsAsleep(t *testing.T) {
 	client, server := mustShare(t, 100, 100)
 	result := receiveInBackground(server, 0)
