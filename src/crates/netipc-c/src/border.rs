@@ -122,3 +122,35 @@ pub(crate) fn text<const N: usize>(text: &[u8]) -> Option<[c_char; N]> {
 pub(crate) fn or_usual(configured: u32, usual: u32) -> u32 {
     if configured == 0 { usual } else { configured }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_value_and_a_message() {
+        let number = contain("nipc_test", 7, || -> i32 { panic!("out of cheese") });
+        assert_eq!(number, 7);
+        // SAFETY: it takes no pointers.
+        let message = unsafe { CStr::from_ptr(crate::errors::nipc_last_error()) };
+        assert_eq!(message.to_str(), Ok("nipc_test: internal error: out of cheese"));
+    }
+
+    #[test]
+    fn null_is_no_bytes_only_where_none_are_claimed() {
+        // SAFETY: null is allowed, and nothing is read from an address that cannot be.
+        unsafe {
+            assert_eq!(bytes(std::ptr::null(), 0), Some(&[][..]));
+            assert_eq!(bytes(std::ptr::null(), 1), None);
+            assert_eq!(bytes(std::ptr::dangling(), usize::MAX), None);
+            assert_eq!(array(std::ptr::dangling::<u64>(), usize::MAX / 4), None);
+            assert_eq!(array(std::ptr::without_provenance::<u64>(9), 1), None);
+        }
+    }
+
+    #[test]
+    fn text_that_leaves_no_room_for_its_nul_does_not_fit() {
+        assert_eq!(text::<3>(b"ab").map(|text| text.map(|c| c as u8)), Some(*b"ab\0"));
+        assert_eq!(text::<3>(b"abc"), None);
+    }
+}

@@ -231,7 +231,7 @@ static void deadlines_and_aborts_end_calls(void)
         pthread_t thread, aborter;
         REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 2, &handler) ==
                 NIPC_OK);
-        pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &server);
+        pthread_create(&thread, NULL, server_main, &server);
 
         nipc_client_config_t config = provider_client(both[i]);
         nipc_client_ctx_t client;
@@ -307,8 +307,8 @@ static void lookups_of_any_length_are_one_answer(void)
                                             &on_cgroups) == NIPC_OK);
     REQUIRE(nipc_server_init_apps_lookup(&apps, check_dir(), "apps-lookup", NULL, 2, &on_apps) ==
             NIPC_OK);
-    pthread_create(&threads[0], NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &cgroups);
-    pthread_create(&threads[1], NULL, (void *(*)(void *))(void (*)(void))nipc_server_run, &apps);
+    pthread_create(&threads[0], NULL, server_main, &cgroups);
+    pthread_create(&threads[1], NULL, server_main, &apps);
 
     static char text[COUNT][16];
     static nipc_str_view_t paths[COUNT];

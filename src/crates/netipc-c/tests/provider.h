@@ -35,9 +35,10 @@ static inline bool provider_answer(void *user, const nipc_cgroups_req_t *request
     return !provider->fails;
 }
 
-static inline void *provider_main(void *arg)
+/* Runs a server in a thread of its own. */
+static inline void *server_main(void *server)
 {
-    nipc_server_run(&((struct provider *)arg)->server);
+    nipc_server_run(server);
     return NULL;
 }
 
@@ -50,7 +51,7 @@ static inline void provider_start(struct provider *provider, const char *service
     if (error != NIPC_OK)
         fprintf(stderr, "start: %s: %s\n", nipc_error_name(error), nipc_last_error());
     REQUIRE(error == NIPC_OK);
-    REQUIRE(pthread_create(&provider->thread, NULL, provider_main, provider) == 0);
+    REQUIRE(pthread_create(&provider->thread, NULL, server_main, &provider->server) == 0);
 }
 
 static inline void provider_stop(struct provider *provider)

@@ -92,6 +92,113 @@ static void method_served_can_be_changed_while_running(void)
     provider_stop(&provider);
 }
 
+struct stuck {
+    nipc_managed_server_t server;
+    unsigned entered, release, left; /* atomic */
+};
+
+static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
+                          nipc_cgroups_builder_t *reply)
+{
+    struct stuck *stuck = user;
+    (void)request;
+    __atomic_store_n(&stuck->entered, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&stuck->release, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    nipc_cgroups_builder_set_header(reply, 0, 1);
+    __atomic_store_n(&stuck->left, 1, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void *ask_once(void *arg)
+{
+    nipc_client_config_t config = provider_client(*(uint32_t *)arg);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    nipc_client_init(&client, check_dir(), "stuck", &config);
+    nipc_client_refresh(&client);
+    CHECK(nipc_client_call_cgroups_snapshot(&client, &view) != NIPC_OK);
+    nipc_client_close(&client);
+    return NULL;
+}
+
+static void drain_leaves_a_stuck_handler_behind(void)
+{
+    uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
+    for (int i = 0; i < 2; i++) {
+        /* What a handler uses must live as long as the handler, the server need not. */
+        static struct stuck stuck[2];
+        nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
+        nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
+        nipc_managed_server_t *server = malloc(sizeof *server);
+        pthread_t running, asking;
+        REQUIRE(nipc_server_init_typed(server, check_dir(), "stuck", &config, 2, &handler) ==
+                NIPC_OK);
+        pthread_create(&running, NULL, server_main, server);
+        pthread_create(&asking, NULL, ask_once, &both[i]);
+        while (!__atomic_load_n(&stuck[i].entered, __ATOMIC_ACQUIRE))
+            usleep(1000);
+        long long start = check_now_ms();
+        CHECK(!nipc_server_drain(server, 100));
+        CHECK(check_now_ms() - start < 10000);
+        pthread_join(running, NULL);
+        nipc_server_destroy(server);
+        free(server);
+        pthread_join(asking, NULL);
+        __atomic_store_n(&stuck[i].release, 1, __ATOMIC_RELEASE);
+        while (!__atomic_load_n(&stuck[i].left, __ATOMIC_ACQUIRE))
+            usleep(1000);
+    }
+}
+
+struct nested {
+    nipc_managed_server_t server;
+    struct provider *inner;
+};
+
+static bool nested_handler(void *user, const nipc_cgroups_req_t *request,
+                           nipc_cgroups_builder_t *reply)
+{
+    struct nested *nested = user;
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    (void)request;
+    nipc_client_init(&client, check_dir(), "inner", &config);
+    nipc_client_refresh(&client);
+    bool answered = nipc_client_call_cgroups_snapshot(&client, &view) == NIPC_OK;
+    if (answered)
+        nipc_cgroups_builder_set_header(reply, 0, view.generation);
+    nipc_client_close(&client);
+    nipc_server_stop(&nested->server); /* the request under way is answered all the same */
+    return answered;
+}
+
+static void handlers_may_ask_others_and_stop_their_server(void)
+{
+    static struct provider inner = {.items = 1, .generation = 99};
+    static struct nested nested = {.inner = &inner};
+    nipc_server_config_t server_config = {.auth_token = 7};
+    nipc_cgroups_service_handler_t handler = {.handle = nested_handler, .user = &nested};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    pthread_t running;
+    provider_start(&inner, "inner", PROFILES_SOCKET);
+    REQUIRE(nipc_server_init_typed(&nested.server, check_dir(), "outer", &server_config, 1,
+                                   &handler) == NIPC_OK);
+    pthread_create(&running, NULL, server_main,
+                   &nested.server);
+    nipc_client_init(&client, check_dir(), "outer", &config);
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    CHECK_EQ(view.generation, 99);
+    nipc_client_close(&client);
+    pthread_join(running, NULL);
+    nipc_server_destroy(&nested.server);
+    provider_stop(&inner);
+}
+
 static void zeroed_and_null_are_left_alone(void)
 {
     static nipc_client_ctx_t client;
@@ -141,6 +248,8 @@ int main(void)
     RUN(second_server_is_refused_with_the_cause);
     RUN(names_too_long_are_errors);
     RUN(method_served_can_be_changed_while_running);
+    RUN(drain_leaves_a_stuck_handler_behind);
+    RUN(handlers_may_ask_others_and_stop_their_server);
     RUN(zeroed_and_null_are_left_alone);
     return check_result();
 }
