@@ -27,6 +27,11 @@ func (c *Connection) startCall(ctx context.Context, most time.Duration) (wait, f
 	if ctx.Done() == nil {
 		return w, nothingToStop
 	}
+	if ctx.Err() != nil {
+		// AfterFunc would tell as well, but from a goroutine that may come too late.
+		c.stop.cancel(call)
+		return w, nothingToStop
+	}
 	return w, context.AfterFunc(ctx, func() { c.stop.cancel(call) })
 }
 
