@@ -68,6 +68,7 @@ func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error
 		return nil, fail(ErrNoProfile, errNothingUsable, "accept on %s", p.listener.path)
 	}
 	terms := config.terms(p.conn)
+	terms.ResponseCeiling = p.listener.responseCeiling()
 	var shared sharedMemory
 	var without error
 	s, err := p.handshake(ctx, func(hello []byte) ([]byte, session.Agreement, error) {

@@ -179,6 +179,13 @@ func TestAHandshakeCanBeCalledOff(t *testing.T) {
 	wantError(t, await(t, "Handshake returns", result), ErrAborted)
 }
 
+func TestACancelledHandshakeIsNoSuccess(t *testing.T) {
+	client, _ := mustPair(t, generous(100))
+	ctx, cancel := context.WithCancel(context.Background())
+	err := during(ctx, client.conn, func(time.Time) error { cancel(); return nil })
+	wantError(t, err, ErrAborted) // its connection is of no use: it is being interrupted
+}
+
 func TestConnectWaitsForRoomInTheBacklog(t *testing.T) {
 	dir := shortDir(t)
 	l := mustListen(t, dir, ServerConfig{Backlog: 1})

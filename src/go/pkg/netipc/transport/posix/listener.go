@@ -27,6 +27,7 @@ type Listener struct {
 
 	mu        sync.Mutex
 	config    ServerConfig
+	ceiling   uint32 // see SetResponseCeiling
 	sessionID uint64 // the last one given away
 	closed    bool
 }
@@ -197,6 +198,20 @@ func (l *Listener) SetPayloadLimits(request, response uint32) {
 	defer l.mu.Unlock()
 	l.config.MaxRequestPayloadBytes = request
 	l.config.MaxResponsePayloadBytes = response
+}
+
+// SetResponseCeiling lets [Pending.Accept] grant longer responses than configured, in
+// bytes, to clients whose hint asks for them.
+func (l *Listener) SetResponseCeiling(bytes uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ceiling = bytes
+}
+
+func (l *Listener) responseCeiling() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ceiling
 }
 
 func (l *Listener) currentConfig() ServerConfig {
