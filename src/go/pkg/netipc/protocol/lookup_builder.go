@@ -94,18 +94,22 @@ func (b *lookupBuilder) decide(invalid error, size int) fate {
 		return exceeded
 	case invalid != nil:
 		return b.refuse(invalid)
-	case end <= len(b.items.buf) && Align8(end)+b.reserveAfter() <= len(b.items.buf):
+	case end <= len(b.items.buf) && (b.spares(size) || Align8(end)+b.reserveAfter() <= len(b.items.buf)):
 		return answered
 	case b.items.count > 0:
 		b.cut = true
 		return exceeded
 	case size > len(b.items.buf)-lookupResponseSize-entrySize:
 		return oversize
-	case b.items.max == 1:
-		return answered
 	}
 	// The answer fits a response of its own: not oversize, so more room must be found.
 	return b.refuse(ErrOverflow)
+}
+
+// spares tells whether an answer of this size takes no room from those after it: there
+// are none, or it is no larger than the placeholder whose room was kept for it.
+func (b *lookupBuilder) spares(size int) bool {
+	return b.items.max == 1 || size <= b.placeholder(b.items.count)
 }
 
 func (b *lookupBuilder) refuse(err error) fate {

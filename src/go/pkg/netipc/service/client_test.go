@@ -2,12 +2,9 @@ package service_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
@@ -249,114 +246,6 @@ func TestAnotherKindOfServiceIsUnsupportedAndTheSessionGoesOn(t *testing.T) {
 	})
 }
 
-func TestACallThatTakesTooLongTimesOut(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		stuckServerOf(t, dir, c.server())
-		client := raw.NewIncrementClient(dir, "increment", c.client())
-		connect(t, client)
-		began := time.Now()
-		_, err := client.CallIncrementWithTimeout(1, 60)
-		mustFail(t, err, protocol.ErrTimeout)
-		if took := time.Since(began); took < 60*time.Millisecond || took > patience {
-			t.Fatalf("took %v", took)
-		}
-		if s := client.Status(); s.State != service.StateBroken || s.ErrorCount != 1 || s.ReconnectCount != 0 {
-			t.Fatalf("status %+v", s)
-		}
-	})
-}
-
-func TestAbortEndsACallFromAnotherGoroutine(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		stuck, asked := stuckServerOf(t, dir, c.server())
-		client := raw.NewIncrementClient(dir, "increment", c.client())
-		connect(t, client)
-		go func() {
-			<-asked
-			client.Abort()
-		}()
-		within(t, patience, "abort", func() {
-			_, err := client.CallIncrement(1)
-			mustFail(t, err, protocol.ErrAborted)
-		})
-		if s := client.Status(); s.State != service.StateBroken || s.ErrorCount != 1 {
-			t.Fatalf("status %+v", s)
-		}
-		if client.Refresh() {
-			t.Fatal("connected while an abort is set")
-		}
-		client.ClearAbort()
-		stuck.now()
-		connect(t, client)
-		if n, err := client.CallIncrement(1); err != nil || n != 2 {
-			t.Fatalf("afterwards: %d, %v", n, err)
-		}
-	})
-}
-
-func TestAnAbortWhileNothingIsOutstandingKeepsTheSession(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		start(t, incrementServer(dir, c.server(), 1))
-		client := raw.NewIncrementClient(dir, "increment", c.client())
-		connect(t, client)
-		client.Abort()
-		_, err := client.CallIncrement(1)
-		mustFail(t, err, protocol.ErrAborted)
-		client.ClearAbort()
-		if n, err := client.CallIncrement(1); err != nil || n != 2 {
-			t.Fatalf("afterwards: %d, %v", n, err)
-		}
-		if s := client.Status(); s.ReconnectCount != 0 {
-			t.Fatalf("status %+v", s)
-		}
-	})
-}
-
-func TestACancelledContextEndsItsCallOnly(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		config := c.server()
-		held := make(chan struct{})
-		entered := make(chan struct{}, 10)
-		handler := func(r *protocol.CgroupsRequest, b *protocol.CgroupsBuilder) bool {
-			entered <- struct{}{}
-			<-held
-			return true
-		}
-		start(t, raw.NewServer(dir, "snapshot", config, protocol.MethodCgroupsSnapshot, raw.SnapshotDispatch(handler, 0)))
-		t.Cleanup(func() { close(held) })
-		kind := service.Kind[uint64, uint64]{
-			Name: "snapshot", Method: protocol.MethodCgroupsSnapshot,
-			Size: func(uint64) int { return 4 },
-			Encode: func(_ uint64, b []byte) (int, error) {
-				return copy(b, []byte{1, 0, 0, 0}), nil
-			},
-			Decode: func([]byte, *uint64) error { return nil },
-		}
-		client := service.NewClient(kind, dir, "snapshot", service.Config(c.client()))
-		connect(t, client)
-		ctx, cancel := context.WithCancel(context.Background())
-		go func() {
-			<-entered
-			cancel()
-		}()
-		_, err := client.CallContext(ctx, 0)
-		mustFail(t, err, protocol.ErrAborted)
-		mustFail(t, err, context.Canceled)
-
-		connect(t, client)
-		ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		_, err = client.CallContext(ctx, 0)
-		mustFail(t, err, protocol.ErrTimeout)
-		mustFail(t, err, context.DeadlineExceeded)
-		connect(t, client)
-	})
-}
-
 func TestCloseMakesTheClientAsGoodAsNew(t *testing.T) {
 	dir := runDir(t)
 	start(t, incrementServer(dir, raw.ServerConfig{}, 1))
@@ -450,60 +339,75 @@ func TestSteadyCallsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		start(t, incrementServer(dir, c.server(), 1))
-		client := raw.NewIncrementClient(dir, "increment", c.client())
-		connect(t, client)
-		var failed error
-		allocs := testing.AllocsPerRun(500, func() {
-			if _, err := client.CallIncrement(1); err != nil {
-				failed = err
+	name := []byte("name")
+	labels := []protocol.LookupLabel{{Key: name, Value: name}}
+	snapshot := func(_ *protocol.CgroupsRequest, b *protocol.CgroupsBuilder) bool {
+		return b.Add(1, 2, 3, name, name) == nil
+	}
+	cgroups := func(req *protocol.CgroupsLookupRequestView, b *protocol.CgroupsLookupBuilder) bool {
+		for i := range req.ItemCount {
+			if b.AddRequestItem(req, i, protocol.CgroupLookupKnown, 1, name, labels) != nil {
+				return false
 			}
-		})
-		// Client and server are both in this process.
-		if failed != nil || allocs != 0 {
-			t.Fatalf("%v allocations per call, %v", allocs, failed)
 		}
-	})
-}
-
-func TestAbortsAtAnyTimeDoNoHarm(t *testing.T) {
+		return true
+	}
+	apps := func(req *protocol.AppsLookupRequestView, b *protocol.AppsLookupBuilder) bool {
+		for i := range req.ItemCount {
+			pid, err := req.Item(i)
+			if err != nil || b.Add(protocol.PidLookupKnown, protocol.AppsCgroupHostRoot, 0, pid, 1, 2, 3, name, nil, nil, nil) != nil {
+				return false
+			}
+		}
+		return true
+	}
+	keys, pids := paths(10), make([]uint32, 100) // of the pids, several requests
 	eachCarrier(t, func(t *testing.T, c carrier) {
-		dir := runDir(t)
-		start(t, incrementServer(dir, c.server(), 2))
-		client := raw.NewIncrementClient(dir, "increment", c.client())
-		connect(t, client)
-		ended, storm := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(storm)
-			for {
-				select {
-				case <-ended:
-					return
-				default:
-					client.Abort()
-					client.ClearAbort()
-					_, _, _ = client.Ready(), client.Status(), client.LastError()
+		for kind, k := range map[string]struct {
+			method  uint16
+			handler raw.DispatchHandler
+			client  func(dir, name string, config raw.ClientConfig) *raw.Client
+			call    func(*raw.Client) error
+		}{
+			"increment": {protocol.MethodIncrement, raw.IncrementDispatch(increment), raw.NewIncrementClient, func(c *raw.Client) error {
+				_, err := c.CallIncrement(1)
+				return err
+			}},
+			"snapshot": {protocol.MethodCgroupsSnapshot, raw.SnapshotDispatch(snapshot, 0), raw.NewSnapshotClient, func(c *raw.Client) error {
+				view, err := c.CallSnapshot()
+				if err == nil {
+					_, err = view.Item(0)
 				}
-			}
-		}()
-		for i := range 300 {
-			client.Refresh()
-			n, err := client.CallIncrement(uint64(i))
-			if err == nil && n != uint64(i)+1 || err != nil && !errors.Is(err, protocol.ErrAborted) && !errors.Is(err, protocol.ErrNotReady) {
-				t.Errorf("got %d, %v", n, err)
-			}
-			if i%50 == 49 {
-				client.Close()
-			}
-		}
-		close(ended)
-		<-storm
-		client.ClearAbort()
-		connect(t, client)
-		if n, err := client.CallIncrement(1); err != nil || n != 2 {
-			t.Fatalf("afterwards: %d, %v", n, err)
+				return err
+			}},
+			"cgroups lookup": {protocol.MethodCgroupsLookup, raw.CgroupsLookupDispatch(cgroups), raw.NewCgroupsLookupClient, func(c *raw.Client) error {
+				view, err := c.CallCgroupsLookup(keys)
+				if err == nil {
+					_, err = view.Item(9)
+				}
+				return err
+			}},
+			"apps lookup": {protocol.MethodAppsLookup, raw.AppsLookupDispatch(apps), raw.NewAppsLookupClient, func(c *raw.Client) error {
+				_, err := c.CallAppsLookup(pids)
+				return err
+			}},
+		} {
+			t.Run(kind, func(t *testing.T) {
+				dir := runDir(t)
+				start(t, raw.NewServerWithWorkers(dir, "service", c.server(), k.method, k.handler, 1))
+				client := k.client(dir, "service", c.client())
+				connect(t, client)
+				var failed error
+				allocs := testing.AllocsPerRun(300, func() {
+					if err := k.call(client); err != nil {
+						failed = err
+					}
+				})
+				// Client and server are both in this process.
+				if failed != nil || allocs != 0 {
+					t.Fatalf("%v allocations per call, %v", allocs, failed)
+				}
+			})
 		}
 	})
 }

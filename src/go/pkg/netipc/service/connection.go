@@ -236,7 +236,7 @@ func (c *Connection) dialUntil(ctx context.Context, cancel context.CancelFunc) (
 	return c.dial(ctx, c.wish)
 }
 
-// stateAfter is what an attempt to connect that failed leaves.
+// stateAfter is what an attempt to connect that failed leaves.
 func stateAfter(err error) State {
 	for _, outcome := range [...]struct {
 		err   error

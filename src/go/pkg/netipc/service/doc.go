@@ -27,6 +27,4 @@
 // connection was lost), ErrBadKind and ErrBadLayout (the peer broke the protocol or
 // refused), ErrHandlerFailed. What the transport said is wrapped too. A client whose
 // provider is absent or broken gets an error, never a signal, a panic or a hang.
-//
-// The numbers R-… in comments are the rules of PROTOCOL.md, services.
 package service

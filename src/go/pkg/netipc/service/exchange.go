@@ -175,7 +175,8 @@ func (c *Connection) attempt(w wait) error {
 	return nil
 }
 
-// check tells whether the message is the response to the request, and a good one.
+// check tells whether the message is the response to the request, and a good one
+// (PROTOCOL.md, section 12).
 func (c *Connection) check() error {
 	switch h := &c.got; {
 	case h.Kind != protocol.KindResponse:
@@ -203,7 +204,7 @@ func (c *Connection) reconnect(w wait) error {
 }
 
 // enlarge makes a session with larger limits, after a message did not fit this one
-// . False if neither what is proposed nor what was agreed has grown.
+// (PROTOCOL.md, section 13). False if neither what is proposed nor what was agreed has grown.
 func (c *Connection) enlarge(w wait) (bool, error) {
 	before, wish := c.agreed(), c.wish
 	if need := uint64(len(c.request)); need > uint64(before.request) {
@@ -219,7 +220,7 @@ func (c *Connection) enlarge(w wait) (bool, error) {
 }
 
 // reconnectOr reconnects with what is wished for now; if the server does not take that,
-// with what it took before, and fails all the same.
+// with what it took before, and fails all the same (section 13).
 func (c *Connection) reconnectOr(w wait, before limits) error {
 	err := c.reconnect(w)
 	if err != nil && errors.Is(err, session.ErrLimitExceeded) && c.wish != before {

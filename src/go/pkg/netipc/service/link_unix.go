@@ -78,6 +78,7 @@ func listenOn(runDir, serviceName string, config Config) func(limits) (listener,
 		if err != nil {
 			return nil, err
 		}
+		l.SetResponseCeiling(orDefault(config.MaxResponsePayloadBytes, growthCeiling))
 		return &posixListener{l, c}, nil
 	}
 }

@@ -64,7 +64,9 @@ func (c *LookupClient[Key, View]) ask(ctx context.Context, ms uint32, keys []Key
 	if err := c.stitch.begin(&c.kind, keys, c.ceilings); err != nil {
 		return nil, c.failed(ctx, c.mismatch(err))
 	}
-	if err := c.call(ctx, ms, c.collect); err != nil {
+	err := c.call(ctx, ms, c.collect)
+	c.stitch.keys = nil // they are the caller's
+	if err != nil {
 		return nil, err
 	}
 	return &c.view, nil
@@ -75,8 +77,9 @@ func (c *LookupClient[Key, View]) collect(w wait) error {
 	c.items = 0
 	for {
 		if err := c.over(w); err != nil {
-			// No request failed, so none is counted.
-			c.failures.Add(^uint32(0))
+			if c.stitch.subcalls > 0 {
+				c.failures.Add(^uint32(0)) // no request failed, so none is counted
+			}
 			return c.explain(err)
 		}
 		agreed := c.agreed()
@@ -122,7 +125,7 @@ func (c *LookupClient[Key, View]) askNext(w wait) error {
 }
 
 // makeRoom gets a session that takes a request for the next key, if the configured
-// limit allows it.
+// limit allows it (PROTOCOL.md, section 21).
 func (c *LookupClient[Key, View]) makeRoom(w wait) error {
 	need, before := c.stitch.needs(), c.wish
 	if uint64(need) > uint64(orDefault(c.config.MaxRequestPayloadBytes, growthCeiling)) {

@@ -16,7 +16,7 @@ const (
 	grow        // the same, with larger limits
 )
 
-// mostGrowths is how often a request is sent again with larger limits.
+// mostGrowths is how often a request is sent again with larger limits (PROTOCOL.md, section 13).
 const mostGrowths = 7
 
 // A retry is what was tried for one request.
@@ -25,8 +25,8 @@ type retry struct {
 	growths int
 }
 
-// after decides what follows a failed attempt. A lost session or a
-// peer that breaks the protocol is worth one more try; a limit is worth as many as
+// after decides what follows a failed attempt (PROTOCOL.md, section 13). A lost session
+// or a peer that breaks the protocol is worth one more try; a limit is worth as many as
 // limits can grow; time, aborts and a service that refuses are not.
 func (r *retry) after(err error) next {
 	switch {

@@ -8,6 +8,15 @@ import (
 	"testing"
 )
 
+// mostDescriptors is how many files and sockets this process may have open.
+func mostDescriptors() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return uint64(limit.Cur)
+}
+
 // sendPacket and receivePacket go past the session whose descriptor they are given.
 
 func sendPacket(t *testing.T, fd int, packet []byte) {

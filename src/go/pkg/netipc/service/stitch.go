@@ -68,7 +68,7 @@ const (
 	done
 )
 
-// A stitch is one lookup in several requests: it decides which keys
+// A stitch is one lookup in several requests (PROTOCOL.md, section 21): it decides which keys
 // to ask next and puts the answers together. It does no I/O.
 type stitch[Key, View any] struct {
 	kind     *Lookup[Key, View]
@@ -79,7 +79,7 @@ type stitch[Key, View any] struct {
 	answered   int // keys that have their answer
 	asked      int // keys of the last request, behind those
 	most       int // keys to ask at once; fewer after a response had no room
-	typical    int // size of an answer, from the last response; kept for later lookups
+	excess     int // of an answer over its placeholder, on average; kept for later lookups
 	subcalls   uint32
 	known      bool // generation is
 	generation uint64
@@ -91,9 +91,9 @@ type stitch[Key, View any] struct {
 
 // begin starts a lookup. It fails with ErrOverflow for too many keys.
 func (s *stitch[Key, View]) begin(kind *Lookup[Key, View], keys []Key, c ceilings) error {
-	*s = stitch[Key, View]{kind: kind, keys: keys, ceilings: c, out: s.out, most: len(keys), typical: s.typical}
-	if s.typical == 0 {
-		s.typical = firstGuess
+	*s = stitch[Key, View]{kind: kind, keys: keys, ceilings: c, out: s.out, most: len(keys), excess: s.excess}
+	if s.excess == 0 {
+		s.excess = firstGuess
 	}
 	if uint64(len(keys)) > uint64(c.items) {
 		return fmt.Errorf("%w: %d keys, allowed are %d", protocol.ErrOverflow, len(keys), c.items)
@@ -138,8 +138,9 @@ func (s *stitch[Key, View]) next(requestLimit, responseLimit uint32) (step, erro
 	}
 }
 
-// firstGuess is how long the answers of an unknown service are taken to be, in bytes.
-const firstGuess = 128
+// firstGuess is how much longer than placeholders the answers of a service are taken to
+// be that has not answered yet, in bytes.
+const firstGuess = 64
 
 // fitting returns how many of keys fit a request, with room for their answers in the
 // response. At the least there must be room for placeholders of all of them, or the
@@ -153,7 +154,7 @@ func (s *stitch[Key, View]) fitting(keys []Key, requestLimit, responseLimit uint
 	request, response := 0, 0
 	for i, key := range keys[:most] {
 		request = protocol.Align8(request) + s.kind.KeySize(key)
-		response = protocol.Align8(response) + max(s.kind.PlaceholderSize(key), s.typical)
+		response = protocol.Align8(response) + s.kind.PlaceholderSize(key) + s.excess
 		directory := lookupHead + (i+1)*lookupEntrySize
 		if uint64(directory+request) > uint64(requestLimit) || uint64(directory+response) > uint64(responseLimit) {
 			return i
@@ -226,10 +227,10 @@ func (s *stitch[Key, View]) take(view *View) error {
 
 // keep takes over the first answers of a response.
 func (s *stitch[Key, View]) keep(view *View, answered int) error {
-	keys, size := s.asking()[:answered], 0
+	keys, excess := s.asking()[:answered], 0
 	for i, key := range keys {
 		item, _ := s.kind.Item(view, uint32(i), key)
-		size += protocol.Align8(len(item))
+		excess += max(len(item)-s.kind.PlaceholderSize(key), 0)
 		if s.complete {
 			s.answered++
 		} else if err := s.append(item); err != nil {
@@ -237,7 +238,7 @@ func (s *stitch[Key, View]) keep(view *View, answered int) error {
 		}
 	}
 	if answered > 0 {
-		s.typical = size / answered
+		s.excess = excess/answered + 1
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ type Terms struct {
 	MaxResponseBatchItems   uint32
 	AuthToken               uint64
 	PacketSize              uint32
+
+	// ResponseCeiling is how far a client's hint raises MaxResponsePayloadBytes of a
+	// server. Below that limit it means nothing.
+	ResponseCeiling uint32
 }
 
 // An Agreement is what both sides use from the HELLO_ACK on.
@@ -162,7 +166,8 @@ func (t Terms) Answer(packet []byte, sessionID uint64) ([]byte, Agreement, error
 // grant answers a well-formed HELLO with the right token.
 func (t Terms) grant(hello *protocol.Hello, sessionID uint64) ([]byte, Agreement, error) {
 	common := hello.SupportedProfiles & t.SupportedProfiles
-	requestBytes := orDefault(hello.MaxRequestPayloadBytes, protocol.MaxPayloadDefault)
+	requestBytes := orDefault(hello.MaxRequestPayloadBytes, min(protocol.MaxPayloadDefault, t.MaxRequestPayloadBytes))
+	responseBytes := max(t.MaxResponsePayloadBytes, min(hello.MaxResponsePayloadBytes, t.ResponseCeiling))
 	requestItems := orDefault(hello.MaxRequestBatchItems, 1)
 	packetSize := min(hello.PacketSize, t.PacketSize)
 	switch {
@@ -180,7 +185,7 @@ func (t Terms) grant(hello *protocol.Hello, sessionID uint64) ([]byte, Agreement
 		SelectedProfile:               selectProfile(common, hello.PreferredProfiles&t.PreferredProfiles),
 		AgreedMaxRequestPayloadBytes:  requestBytes,
 		AgreedMaxRequestBatchItems:    requestItems,
-		AgreedMaxResponsePayloadBytes: t.MaxResponsePayloadBytes,
+		AgreedMaxResponsePayloadBytes: responseBytes,
 		AgreedMaxResponseBatchItems:   requestItems,
 		AgreedPacketSize:              packetSize,
 		SessionID:                     sessionID,

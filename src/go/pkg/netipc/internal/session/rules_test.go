@@ -165,6 +165,27 @@ func TestAServerWithoutAProfileHasNoneInCommon(t *testing.T) {
 	}
 }
 
+func TestAHintRaisesTheResponseLimitUpToItsCeiling(t *testing.T) {
+	for hint, expected := range map[uint32]uint32{100: 1024, 4096: 4096, 1 << 30: 8192} {
+		offer := session.Terms{MaxResponsePayloadBytes: hint, PacketSize: 1000}.WithDefaults()
+		hello := offer.Hello()
+		terms := session.Terms{PacketSize: 1000, ResponseCeiling: 8192}.WithDefaults()
+		if _, agreed, err := terms.Answer(hello[:], 1); err != nil || agreed.MaxResponsePayloadBytes != expected {
+			t.Errorf("hint %d: %+v, %v", hint, agreed, err)
+		}
+	}
+}
+
+func TestARequestLimitOf0IsTheDefaultAsFarAsTheServerAllowsIt(t *testing.T) {
+	hello := session.Terms{SupportedProfiles: 1, PacketSize: 1000}.Hello()
+	for limit, expected := range map[uint32]uint32{100: 100, 1 << 20: 1024} {
+		terms := session.Terms{MaxRequestPayloadBytes: limit, PacketSize: 1000}.WithDefaults()
+		if _, agreed, err := terms.Answer(hello[:], 1); err != nil || agreed.MaxRequestPayloadBytes != expected {
+			t.Errorf("limit %d: %+v, %v", limit, agreed, err)
+		}
+	}
+}
+
 func FuzzHandshake(f *testing.F) {
 	for _, v := range vectors.All(f) {
 		if v.Target == "server_handshake" || v.Target == "client_handshake" {

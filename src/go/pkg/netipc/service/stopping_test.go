@@ -1,0 +1,208 @@
+package service_test
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
+)
+
+func TestAServerStoppedBeforeItRunsDoesNotRun(t *testing.T) {
+	dir := runDir(t)
+	server := incrementServer(dir, raw.ServerConfig{}, 1)
+	server.Stop()
+	within(t, patience, "Run returns", func() {
+		if err := server.Run(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	server.Stop()
+}
+
+func TestStopRightAfterStartEndsTheServer(t *testing.T) {
+	for range 50 {
+		server := incrementServer(runDir(t), raw.ServerConfig{}, 1)
+		ran := start(t, server)
+		server.Stop()
+		if err := await(t, "Run returns", ran); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDrainRightAfterStartCutsNobodyOff(t *testing.T) {
+	for range 50 {
+		server := incrementServer(runDir(t), raw.ServerConfig{}, 1)
+		ran := start(t, server)
+		if !server.Drain(patience) {
+			t.Fatal("there was nobody to cut off")
+		}
+		if err := await(t, "Run returns", ran); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAServerRunsOnce(t *testing.T) {
+	dir := runDir(t)
+	server := incrementServer(dir, raw.ServerConfig{}, 1)
+	ran := start(t, server)
+	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
+	connect(t, client)
+	if err := server.Run(); err == nil {
+		t.Fatal("ran twice")
+	}
+	if n, err := client.CallIncrement(1); err != nil || n != 2 {
+		t.Fatalf("afterwards: %d, %v", n, err)
+	}
+	server.Stop()
+	if err := await(t, "Run returns", ran); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Run(); err != nil {
+		t.Fatalf("run after stop: %v", err)
+	}
+}
+
+func TestStopEndsIdleSessionsAtOnce(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 2)
+		ran := start(t, server)
+		for range 5 {
+			connect(t, raw.NewIncrementClient(dir, "increment", c.client()))
+		}
+		server.Stop()
+		within(t, time.Second, "Run returns", func() {
+			if err := <-ran; err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func TestARequestBeingAnsweredIsFinishedWhenTheServerStops(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		entered, held := make(chan struct{}), make(chan struct{})
+		handler := func(n uint64) (uint64, bool) {
+			close(entered)
+			<-held
+			return n + 1, true
+		}
+		server := raw.NewServer(dir, "increment", c.server(), protocol.MethodIncrement, raw.IncrementDispatch(handler))
+		start(t, server)
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		go func() {
+			<-entered
+			server.Stop()
+			close(held)
+		}()
+		if n, err := client.CallIncrement(1); err != nil || n != 2 {
+			t.Fatalf("got %d, %v", n, err)
+		}
+	})
+}
+
+func TestDrainWaitsForWhatIsBeingAnswered(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		release, asked := stuckServerOf(t, dir, c.server())
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := client.CallIncrement(1)
+			answered <- err
+		}()
+		<-asked
+		drained := make(chan bool, 1)
+		go func() { drained <- release.server.Drain(patience) }()
+		release.now()
+		if !await(t, "Drain returns", drained) {
+			t.Fatal("cut sessions off")
+		}
+		if err := await(t, "the call returns", answered); err != nil {
+			t.Fatalf("the call: %v", err)
+		}
+		if !release.server.Drain(0) {
+			t.Fatal("second drain")
+		}
+	})
+}
+
+func TestDrainCutsOffAHandlerThatDoesNotReturn(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		dir := runDir(t)
+		stuck, asked := stuckServerOf(t, dir, c.server())
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, client)
+		called := make(chan error, 1)
+		go func() {
+			_, err := client.CallIncrement(1)
+			called <- err
+		}()
+		<-asked
+		within(t, 5*time.Second, "Drain returns", func() {
+			if stuck.server.Drain(10 * time.Millisecond) {
+				t.Error("nothing was cut off")
+			}
+		})
+		within(t, time.Second, "Run returns", func() { <-stuck.ran })
+		mustFail(t, await(t, "the call fails", called), protocol.ErrTruncated)
+		within(t, time.Second, "second Drain returns", func() {
+			if stuck.server.Drain(time.Hour) {
+				t.Error("second drain: nothing was cut off")
+			}
+		})
+	})
+}
+
+type stuck struct {
+	server *service.Server
+	ran    <-chan error
+	held   chan struct{}
+	once   sync.Once
+}
+
+func (s *stuck) now() { s.once.Do(func() { close(s.held) }) }
+
+func stuckServerOf(t *testing.T, dir string, config raw.ServerConfig) (*stuck, <-chan struct{}) {
+	s := &stuck{held: make(chan struct{})}
+	entered := make(chan struct{}, 100)
+	handler := func(n uint64) (uint64, bool) {
+		entered <- struct{}{}
+		<-s.held
+		return n + 1, true
+	}
+	s.server = raw.NewServer(dir, "increment", config, protocol.MethodIncrement, raw.IncrementDispatch(handler))
+	s.ran = start(t, s.server)
+	t.Cleanup(s.now)
+	return s, entered
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, c carrier) {
+		before := runtime.NumGoroutine()
+		dir := runDir(t)
+		server := incrementServer(dir, c.server(), 4)
+		ran := make(chan error, 1)
+		go func() { ran <- server.Run() }()
+		for range 10 {
+			client := raw.NewIncrementClient(dir, "increment", c.client())
+			connect(t, client)
+			if n, err := client.CallIncrement(1); err != nil || n != 2 {
+				t.Fatal(n, err)
+			}
+			client.Close()
+		}
+		server.Stop()
+		await(t, "Run returns", ran)
+		eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+	})
+}
