@@ -199,6 +199,16 @@ static void session_of_a_client_can_be_used_by_hand(void)
         client.session.fd = -1;
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         CHECK(client.session.fd >= 0);
+
+        client.state = NIPC_CLIENT_DISCONNECTED; /* or lets go of it */
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_NOT_READY);
+        CHECK(!client.session_valid);
+        CHECK(nipc_client_refresh(&client));
+        nipc_uds_close_session(&client.session);
+        client.session_valid = false;
+        client.state = NIPC_CLIENT_BROKEN;
+        CHECK(nipc_client_refresh(&client));
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         nipc_client_close(&client);
         provider_stop(&provider);
     }

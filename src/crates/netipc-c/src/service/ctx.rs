@@ -318,10 +318,13 @@ impl<'a> Open<'a> {
             self.caller.propose(session_options(&wanted));
         }
         // SAFETY: as above.
-        let (fd, valid) = unsafe { ((*ctx).session.fd, (*ctx).session_valid) };
-        let closed = |own: i32| valid && fd != own;
-        if self.caller.session().is_some_and(|session| closed(socket_of(session).as_raw_fd())) {
-            self.caller.disown();
+        let (fd, kept) = unsafe {
+            ((*ctx).session.fd, (*ctx).session_valid && (*ctx).state == NIPC_CLIENT_READY)
+        };
+        match self.caller.session().map(|session| socket_of(session).as_raw_fd()) {
+            Some(own) if own != fd => self.caller.disown(),
+            Some(_) if !kept => self.caller.break_off(),
+            _ => {}
         }
         // SAFETY: as above.
         let (timeout, ceilings) = unsafe { ((*ctx).timeout(), (*ctx).ceilings()) };

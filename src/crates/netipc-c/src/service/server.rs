@@ -373,8 +373,11 @@ abi! {
 
     fn nipc_server_stop(server: *mut nipc_managed_server_t) {
         if let Some(behind) = behind(server) {
-            behind.server.stop();
+            // Once it is stopped, whoever runs it may destroy it: from then on only this handle is
+            // touched.
+            let handle = behind.server.clone();
             (*server).running.store(false, Release);
+            handle.stop();
         }
     }
 

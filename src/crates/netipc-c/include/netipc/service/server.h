@@ -151,8 +151,9 @@ nipc_error_t nipc_server_init_apps_lookup(nipc_managed_server_t *server, const c
 void nipc_server_run(nipc_managed_server_t *server);
 
 /* Makes nipc_server_run() return within 100 ms, and sessions end after the request they are at.
-   Returns at once. May be called from any thread and any number of times. Not from a signal
-   handler. */
+   Returns at once. May be called from any thread, a handler's too, and any number of times, but not
+   from a signal handler. The thread that runs the server may destroy it as soon as run has returned,
+   even if this has not yet. */
 void nipc_server_stop(nipc_managed_server_t *server);
 
 /*
