@@ -24,6 +24,7 @@ func Respond(method uint16, responder Responder, h *protocol.Header, payload, ou
 type (
 	Listener = listener
 	Newcomer = newcomer
+	Limits   = limits
 )
 
 // ListenWith makes a server listen with listen instead of a transport.

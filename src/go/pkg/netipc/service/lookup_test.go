@@ -156,20 +156,23 @@ func replaceFirst(response, item []byte) (int, error) {
 }
 
 func TestAServiceThatRefusesManyKeysIsAskedForFewer(t *testing.T) {
-	p := cgroupsProvider(65536, 65536, nameOf)
-	honest := p.responder
-	p.responder = func(request, out []byte) (int, error) {
-		if view, _ := protocol.DecodeCgroupsLookupRequest(request); view.ItemCount > 5 {
-			return 0, protocol.ErrOverflow
+	for _, ceiling := range []uint32{65536, 1 << 30} { // growing does not help
+		p := cgroupsProvider(65536, 65536, nameOf)
+		p.ceiling = ceiling
+		honest := p.responder
+		p.responder = func(request, out []byte) (int, error) {
+			if view, _ := protocol.DecodeCgroupsLookupRequest(request); view.ItemCount > 5 {
+				return 0, protocol.ErrOverflow
+			}
+			return honest(request, out)
 		}
-		return honest(request, out)
-	}
-	client := lookupClient(t, p, cgroups_lookup.ClientConfig{MaxRequestPayloadBytes: 65536, MaxResponsePayloadBytes: 1 << 20})
-	keys := paths(100)
-	view, err := client.Call(keys)
-	checkNames(t, keys, view, err)
-	if p.mostKeys > 5 {
-		t.Fatalf("answered %d keys at once", p.mostKeys)
+		client := lookupClient(t, p, cgroups_lookup.ClientConfig{MaxRequestPayloadBytes: 65536, MaxResponsePayloadBytes: 1 << 20})
+		keys := paths(100)
+		view, err := client.Call(keys)
+		checkNames(t, keys, view, err)
+		if p.mostKeys > 5 {
+			t.Fatalf("answered %d keys at once", p.mostKeys)
+		}
 	}
 }
 
@@ -324,6 +327,26 @@ func TestARequestIsSentTwiceAtMostForALostSession(t *testing.T) {
 	if s := client.Status(); p.asked != 2 || s.State != service.StateBroken {
 		t.Fatalf("asked %d times, status %+v", p.asked, s)
 	}
+}
+
+func TestAnAbortBetweenRequestsOfALookupKeepsTheSession(t *testing.T) {
+	p := cgroupsProvider(1024, 1024, nameOf)
+	client := lookupClient(t, p, cgroups_lookup.ClientConfig{})
+	p.before = func(asked int) error {
+		if asked == 2 {
+			client.Abort() // too late for this request, and in time for the next
+		}
+		return nil
+	}
+	_, err := client.Call(paths(100))
+	mustFail(t, err, protocol.ErrAborted)
+	if s := client.Status(); p.asked != 2 || s.State != service.StateReady || s.ErrorCount != 0 {
+		t.Fatalf("asked %d times, status %+v", p.asked, s)
+	}
+	client.ClearAbort()
+	keys := paths(100)
+	view, err := client.Call(keys)
+	checkNames(t, keys, view, err)
 }
 
 func TestRandomLookupsAreAnsweredCompletely(t *testing.T) {

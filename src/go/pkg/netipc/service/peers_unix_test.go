@@ -117,6 +117,48 @@ func TestAPeerThatBreaksTheProtocolLosesItsSessionOnly(t *testing.T) {
 	})
 }
 
+func TestTheResponseLimitIsLearnedFromWhatFitAndWhatDidNot(t *testing.T) {
+	const response = 300000
+	handler := raw.StringReverseDispatch(func(string) (string, bool) { return long("x", response), true })
+	request := make([]byte, 10)
+	n := protocol.StringReverseEncode("x", request)
+	// ask returns the limit granted to a client with this hint, and how it is answered.
+	ask := func(dir string, hint uint32) (uint32, uint16) {
+		s := peer(t, dir, "reverse", posix.ClientConfig{MaxResponsePayloadBytes: hint})
+		h := protocol.Header{Kind: protocol.KindRequest, Code: protocol.MethodStringReverse, ItemCount: 1}
+		if err := s.Send(&h, request[:n]); err != nil {
+			t.Fatal(err)
+		}
+		answer, _, err := s.ReceiveTimeout(nil, uint32(patience.Milliseconds()), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.MaxResponsePayloadBytes, answer.TransportStatus
+	}
+	t.Run("what did not fit", func(t *testing.T) {
+		dir := runDir(t)
+		start(t, raw.NewServer(dir, "reverse", raw.ServerConfig{}, protocol.MethodStringReverse, handler))
+		for expected := uint32(65536); expected < response; expected *= 2 {
+			if limit, status := ask(dir, 1); limit != expected || status != protocol.StatusLimitExceeded {
+				t.Fatalf("limit %d, status %d", limit, status)
+			}
+		}
+		if limit, status := ask(dir, 1); limit != 1<<19 || status != protocol.StatusOK {
+			t.Fatalf("limit %d, status %d", limit, status)
+		}
+	})
+	t.Run("what fit", func(t *testing.T) {
+		dir := runDir(t)
+		start(t, raw.NewServer(dir, "reverse", raw.ServerConfig{}, protocol.MethodStringReverse, handler))
+		if limit, status := ask(dir, 400000); limit != 400000 || status != protocol.StatusOK {
+			t.Fatalf("limit %d, status %d", limit, status)
+		}
+		if limit, status := ask(dir, 1); limit != 1<<19 || status != protocol.StatusOK {
+			t.Fatalf("limit %d, status %d", limit, status)
+		}
+	})
+}
+
 func TestLargeMessagesPassWithDefaultPackets(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, c carrier) {
 		const size = 8 << 20

@@ -23,19 +23,16 @@ type provider struct {
 	dials    int
 	asked    int
 	mostKeys int
-	refuse   error                          // of the next dial
-	damage   func(asked int, b []byte)      // a response's payload
-	before   func(asked int) error          // a request
-	wished   []uint32                       // request limits clients proposed
-	statuses func(asked int) (uint16, bool) // answered instead
+	redial   func(context.Context) error // what dialing again fails with
+	before   func(asked int) error       // a request
 }
 
-func (p *provider) dial(_ context.Context, request, response uint32) (service.Link, error) {
+func (p *provider) dial(ctx context.Context, request, response uint32) (service.Link, error) {
 	p.dials++
-	p.wished = append(p.wished, request)
-	if err := p.refuse; err != nil {
-		p.refuse = nil
-		return nil, err
+	if p.dials > 1 && p.redial != nil {
+		if err := p.redial(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if request > p.request {
 		return nil, fmt.Errorf("connect: %w", session.ErrLimitExceeded)
@@ -82,16 +79,8 @@ func (l *memoryLink) Send(h *protocol.Header, payload []byte, _ time.Time) error
 		return err
 	}
 	header, answer, hangUp := service.Respond(p.method, p.responder, &request, payload, make([]byte, l.agreement.MaxResponsePayloadBytes))
-	if p.statuses != nil {
-		if status, ok := p.statuses(p.asked); ok {
-			header.TransportStatus, answer, hangUp = status, nil, true
-		}
-	}
 	if header.TransportStatus == protocol.StatusLimitExceeded && p.response < p.ceiling {
 		p.response *= 2
-	}
-	if p.damage != nil {
-		p.damage(p.asked, answer)
 	}
 	if err := l.server.Admit(&header, len(answer)); err != nil {
 		return err

@@ -206,3 +206,64 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 	})
 }
+
+func TestDrainSeesTheEndOfAServerThatIsStillTryingToListen(t *testing.T) {
+	for range 20 {
+		server := incrementServer("", raw.ServerConfig{}, 1)
+		drained := make(chan bool, 1)
+		server.ListenWith(func() (service.Listener, error) {
+			go func() { drained <- server.Drain(patience) }()
+			for server.Run() != nil { // it is running, until Drain has stopped it
+				runtime.Gosched()
+			}
+			return &shortListener{closed: make(chan struct{})}, nil
+		})
+		start(t, server)
+		if !await(t, "Drain returns", drained) {
+			t.Fatal("there was nobody to cut off")
+		}
+	}
+}
+
+// A lateListener has one client, whose handshake succeeds only after the server was
+// stopped.
+type lateListener struct {
+	shortListener
+	client *lateClient
+}
+
+func (l *lateListener) Accept() (service.Newcomer, error) {
+	if client := l.client; client != nil {
+		l.client = nil
+		return client, nil
+	}
+	return l.shortListener.Accept()
+}
+
+type lateClient struct {
+	service.Link
+	greeting, stopped, closed chan struct{}
+}
+
+func (c *lateClient) Handshake(service.Limits) (service.Link, error) {
+	close(c.greeting)
+	<-c.stopped
+	return c, nil
+}
+
+func (c *lateClient) Interrupt() { close(c.stopped) }
+func (c *lateClient) Close()     { close(c.closed) }
+
+func TestASessionMadeWhileTheServerStopsEndsAtOnce(t *testing.T) {
+	client := &lateClient{greeting: make(chan struct{}), stopped: make(chan struct{}), closed: make(chan struct{})}
+	l := &lateListener{shortListener{closed: make(chan struct{})}, client}
+	server := incrementServer("", raw.ServerConfig{}, 1)
+	server.ListenWith(func() (service.Listener, error) { return l, nil })
+	ran := start(t, server)
+	<-client.greeting
+	server.Stop()
+	if err := await(t, "Run returns", ran); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the session is closed", client.closed)
+}

@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -157,4 +158,81 @@ func TestAbortsAtAnyTimeDoNoHarm(t *testing.T) {
 			t.Fatalf("afterwards: %d, %v", n, err)
 		}
 	})
+}
+
+// lossyProvider answers increments in sessions that break at the first request.
+func lossyProvider(redial func(context.Context) error) (*provider, *service.Client[uint64, uint64]) {
+	p := &provider{method: protocol.MethodIncrement, request: 1024, response: 1024, ceiling: 1024, redial: redial}
+	p.responder = raw.IncrementDispatch(increment)
+	p.before = func(asked int) error {
+		if asked == 1 {
+			return io.EOF
+		}
+		return nil
+	}
+	client := service.NewClient(raw.IncrementKind, "", "increment", service.Config{})
+	client.DialWith(p.dial)
+	return p, client
+}
+
+func TestTheDeadlineOfACallIncludesConnectingAgain(t *testing.T) {
+	p, client := lossyProvider(func(ctx context.Context) error {
+		<-ctx.Done()
+		return protocol.ErrTimeout
+	})
+	connect(t, client)
+	_, err := client.CallWithTimeout(1, 30)
+	mustFail(t, err, protocol.ErrTimeout)
+	if s := client.Status(); s.State != service.StateBroken || p.dials != 2 || s.ReconnectCount != 0 {
+		t.Fatalf("%d dials, status %+v", p.dials, s)
+	}
+	p.redial = nil
+	connect(t, client)
+	if s := client.Status(); s.ConnectCount != 1 || s.ReconnectCount != 1 {
+		t.Fatalf("after a refresh: status %+v", s)
+	}
+}
+
+func TestAnAbortEndsConnectingAgain(t *testing.T) {
+	dialing := make(chan struct{})
+	_, client := lossyProvider(func(ctx context.Context) error {
+		close(dialing)
+		<-ctx.Done()
+		return protocol.ErrAborted
+	})
+	connect(t, client)
+	go func() {
+		<-dialing
+		client.Abort()
+	}()
+	_, err := client.Call(1)
+	mustFail(t, err, protocol.ErrAborted)
+	if s := client.Status(); s.State != service.StateBroken {
+		t.Fatalf("status %+v", s)
+	}
+}
+
+func TestWhatBrokeTheSessionIsToldIfThereIsNoOther(t *testing.T) {
+	refused := errors.New("refused")
+	_, client := lossyProvider(func(context.Context) error { return refused })
+	connect(t, client)
+	_, err := client.Call(1)
+	mustFail(t, err, protocol.ErrTruncated)
+	mustFail(t, err, io.EOF)
+	if errors.Is(err, refused) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestGrowingEnds(t *testing.T) {
+	p := &provider{method: protocol.MethodIncrement, request: 1024, response: 1024, ceiling: 1 << 30}
+	p.responder = func(_, _ []byte) (int, error) { return 0, protocol.ErrOverflow }
+	client := service.NewClient(raw.IncrementKind, "", "increment", service.Config{})
+	client.DialWith(p.dial)
+	connect(t, client)
+	_, err := client.Call(1)
+	mustFail(t, err, protocol.ErrOverflow)
+	if s := client.Status(); p.asked != 8 || s.State != service.StateBroken {
+		t.Fatalf("asked %d times, status %+v", p.asked, s)
+	}
 }
