@@ -5,10 +5,8 @@ use std::ffi::{c_char, c_void};
 use netipc_proto::{
     Labels, Lookup, LookupReplyHeader, Reader, Service, Shortfall, Text,
     kinds::{
-        AppsLookup, Orchestrator,
-        apps_lookup::{
-            COMM_MAX, Cgroup, Process, ProcessCgroupStatus, ProcessItem, ProcessStatus, UID_UNSET,
-        },
+        AppsLookup, Orchestrator, ProcessCodes,
+        apps_lookup::{Cgroup, ProcessCgroupStatus, ProcessItem, ProcessStatus, UID_UNSET},
     },
 };
 
@@ -99,60 +97,6 @@ fn view(item: &[u8]) -> Result<nipc_apps_lookup_item_view_t, nipc_error_t> {
         _item_len: item.len() as u32,
         _label_table_offset: lookup::label_table(item, labels),
     })
-}
-
-/// What an answer says of a process, as it came from the caller.
-struct Answer<'a> {
-    status: u16,
-    cgroup_status: u16,
-    orchestrator: u16,
-    ppid: u32,
-    uid: u32,
-    starttime: u64,
-    comm: &'a [u8],
-    path: &'a [u8],
-    name: &'a [u8],
-    labels: &'a [(&'a [u8], &'a [u8])],
-}
-
-impl<'a> Answer<'a> {
-    /// What it says; `None` if the layout forbids it.
-    fn parse(&self) -> Option<Result<Option<Process<'a>>, Shortfall>> {
-        let &Answer { orchestrator, ppid, uid, starttime, comm, path, name, labels, .. } = self;
-        let status = ProcessStatus::from_code(self.status)?;
-        let cgroup_status = ProcessCgroupStatus::from_code(self.cgroup_status)?;
-        let bare = orchestrator == 0 && name.is_empty() && labels.is_empty();
-        if status != ProcessStatus::Known {
-            let unset = ppid == 0 && uid == UID_UNSET && starttime == 0;
-            let empty = comm.is_empty() && path.is_empty();
-            let nothing = cgroup_status == ProcessCgroupStatus::Known && unset && empty && bare;
-            return nothing.then_some(match status {
-                ProcessStatus::PayloadExceeded => Err(Shortfall::PayloadExceeded),
-                ProcessStatus::Oversized => Err(Shortfall::Oversized),
-                ProcessStatus::Known | ProcessStatus::Unknown => Ok(None),
-            });
-        }
-        if !(1..=COMM_MAX).contains(&comm.len()) || !are_strings(&[comm, path, name]) {
-            return None;
-        }
-        let text = Text::new(path);
-        let cgroup = match cgroup_status {
-            ProcessCgroupStatus::Known if !path.is_empty() => Cgroup::Known {
-                orchestrator: Orchestrator(orchestrator),
-                path: text,
-                name: Text::new(name),
-                labels: Labels::new(labels),
-            },
-            ProcessCgroupStatus::RetryLater if bare => Cgroup::RetryLater { path: text },
-            ProcessCgroupStatus::Unknown if bare && !path.is_empty() => {
-                Cgroup::Unknown { path: text }
-            }
-            ProcessCgroupStatus::HostRoot if bare && path.is_empty() => Cgroup::HostRoot,
-            _ => return None,
-        };
-        let uid = (uid != UID_UNSET).then_some(uid);
-        Some(Ok(Some(Process { ppid, uid, starttime, comm: Text::new(comm), cgroup })))
-    }
 }
 
 abi! {
@@ -310,11 +254,14 @@ abi! {
         let name = bytes(cgroup_name.cast(), cgroup_name_len as usize);
         let labels = lookup::labels(labels, label_count);
         builder.answer::<AppsLookup>(Some(pid), || {
-            let (comm, path, name, labels) = (comm?, path?, name?, labels.as_ref()?);
-            let answer = Answer {
-                status, cgroup_status, orchestrator, ppid, uid, starttime, comm, path, name, labels,
+            let (comm, cgroup_path, cgroup_name) = (comm?, path?, name?);
+            let labels = Labels::new(labels.as_ref()?);
+            let codes = ProcessCodes {
+                status, cgroup_status, orchestrator, ppid, uid, starttime,
+                comm, cgroup_path, cgroup_name, labels,
             };
-            answer.parse()
+            // Before there is any question of room.
+            are_strings(&[comm, cgroup_path, cgroup_name]).then(|| codes.process())?
         })
     }
 

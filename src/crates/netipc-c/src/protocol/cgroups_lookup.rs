@@ -94,27 +94,6 @@ fn view(item: &[u8]) -> Result<nipc_cgroups_lookup_item_view_t, nipc_error_t> {
     })
 }
 
-/// What an answer says; `None` if the layout forbids it.
-fn parse<'a>(
-    status: u16,
-    orchestrator: u16,
-    name: &'a [u8],
-    labels: &'a [(&'a [u8], &'a [u8])],
-) -> Option<Result<Cgroup<'a>, Shortfall>> {
-    let value = match CgroupStatus::from_code(status)? {
-        CgroupStatus::Known => {
-            let (orchestrator, name) = (Orchestrator(orchestrator), Text::new(name));
-            let labels = Labels::new(labels);
-            return Some(Ok(Cgroup::Known { orchestrator, name, labels }));
-        }
-        CgroupStatus::RetryLater => Ok(Cgroup::RetryLater),
-        CgroupStatus::Unknown => Ok(Cgroup::Unknown),
-        CgroupStatus::PayloadExceeded => Err(Shortfall::PayloadExceeded),
-        CgroupStatus::Oversized => Err(Shortfall::Oversized),
-    };
-    (orchestrator == 0 && name.is_empty() && labels.is_empty()).then_some(value)
-}
-
 abi! {
     fn nipc_cgroups_lookup_req_encode(
         paths: *const nipc_str_view_t,
@@ -264,7 +243,7 @@ abi! {
         let path = bytes(path.cast(), path_len as usize)
             .filter(|path| !path.is_empty() && are_strings(&[path]));
         builder.answer::<CgroupsLookup>(path, || {
-            parse(status, orchestrator, name?, labels.as_ref()?)
+            Cgroup::from_codes(status, orchestrator, name?, Labels::new(labels.as_ref()?))
         })
     }
 

@@ -1,6 +1,7 @@
 //! One client of a server: agreeing on a session, then request by request.
 
 use std::{
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,6 +20,7 @@ use crate::{
     link::Session,
     shm::Bell,
     sys::{Interest, Socket},
+    wait::Wait,
 };
 
 /// A client, from being accepted to hanging up.
@@ -48,6 +50,21 @@ pub(super) struct Open {
     session: Session,
     /// A response of which not all could be sent yet.
     unsent: Option<(Response, Vec<u8>)>,
+}
+
+impl Open {
+    /// Sends a response, and keeps what there is no room for. `None` if the next request can be
+    /// served.
+    fn deliver(&mut self, response: Response, payload: Cow<'_, [u8]>) -> Option<After> {
+        match self.session.try_send(&response.header, &payload) {
+            Ok(true) => response.hang_up.then_some(After::End),
+            Ok(false) => {
+                self.unsent = Some((response, payload.into_owned()));
+                Some(After::Watch(Interest::Writable))
+            }
+            Err(_) => Some(After::End),
+        }
+    }
 }
 
 /// What to do with a client after it was served.
@@ -148,16 +165,10 @@ impl Core {
     /// Answers requests over a socket until there is none, or no room for the answer.
     fn converse(&self, open: &mut Open, out: &mut Vec<u8>) -> After {
         for _ in 0..REQUESTS_IN_A_ROW {
-            if let Some((response, payload)) = open.unsent.take() {
-                match open.session.try_send(&response.header, &payload) {
-                    Ok(true) if response.hang_up => return After::End,
-                    Ok(true) => {}
-                    Ok(false) => {
-                        open.unsent = Some((response, payload));
-                        return After::Watch(Interest::Writable);
-                    }
-                    Err(_) => return After::End,
-                }
+            if let Some((response, payload)) = open.unsent.take()
+                && let Some(after) = open.deliver(response, payload.into())
+            {
+                return after;
             }
             let response = match open.session.try_receive() {
                 Ok(None) => return After::Watch(Interest::Readable),
@@ -173,14 +184,8 @@ impl Core {
             };
             open.session.forget_payload();
             let payload = &out[..response.header.payload_len as usize];
-            match open.session.try_send(&response.header, payload) {
-                Ok(true) if response.hang_up => return After::End,
-                Ok(true) => {}
-                Ok(false) => {
-                    open.unsent = Some((response, payload.to_vec()));
-                    return After::Watch(Interest::Writable);
-                }
-                Err(_) => return After::End,
+            if let Some(after) = open.deliver(response, payload.into()) {
+                return after;
             }
         }
         After::Watch(Interest::Readable)
@@ -190,7 +195,7 @@ impl Core {
     pub(super) fn converse_shared(&self, session: &mut Session) {
         let mut out = Vec::new();
         while !self.is_stopping() {
-            let response = match session.receive(crate::wait::Wait::FOREVER) {
+            let response = match session.receive(Wait::FOREVER) {
                 Ok(_) if self.is_stopping() => return,
                 Ok(request) => self.answer(session, &request, &mut out),
                 // The bell was rung: either the peer is gone or the server stops.
