@@ -6,12 +6,15 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BUILD ?= build
 
-.PHONY: help demo test test-rust test-c test-go bench fuzz clean rust-toolchain c-compiler c-toolchain
+WINDOWS ?= /opt/netipc-windows
+
+.PHONY: help demo test test-rust test-c test-go test-windows bench fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
+	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
 	@echo 'make bench      measure on this machine, beside the floors'
 
 demo: rust-toolchain
@@ -39,6 +42,11 @@ test-go:
 	@if command -v go >/dev/null; then \
 		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...; \
 	else echo 'skipped: the Go tests need go'; fi
+
+# Sets up what it needs in $(WINDOWS), which takes minutes the first time.
+test-windows: rust-toolchain
+	@tools/windows-toolchain $(WINDOWS)
+	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto
 
 bench: rust-toolchain
 	$(CARGO) run --release -p netipc-bench
