@@ -6,30 +6,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/transport/posix"
 )
-
-// A posixLink is a link of package posix.
-type posixLink struct {
-	*posix.Link
-	agreement session.Agreement
-}
-
-func newPosixLink(l *posix.Link) *posixLink {
-	s := l.Session()
-	return &posixLink{l, session.Agreement{
-		SelectedProfile:         s.SelectedProfile,
-		MaxRequestPayloadBytes:  s.MaxRequestPayloadBytes,
-		MaxRequestBatchItems:    s.MaxRequestBatchItems,
-		MaxResponsePayloadBytes: s.MaxResponsePayloadBytes,
-		MaxResponseBatchItems:   s.MaxResponseBatchItems,
-		PacketSize:              s.PacketSize,
-		SessionID:               s.SessionID,
-	}}
-}
-
-func (l *posixLink) Agreement() *session.Agreement { return &l.agreement }
 
 func dialer(runDir, serviceName string, config Config) dialFunc {
 	offer := posix.ClientConfig{
@@ -40,11 +18,7 @@ func dialer(runDir, serviceName string, config Config) dialFunc {
 	}
 	return func(ctx context.Context, wish limits) (link, error) {
 		offer.MaxRequestPayloadBytes, offer.MaxResponsePayloadBytes = wish.request, wish.response
-		l, err := posix.Dial(ctx, runDir, serviceName, &offer)
-		if err != nil {
-			return nil, err
-		}
-		return newPosixLink(l), nil
+		return linkOrNil(posix.Dial(ctx, runDir, serviceName, &offer))
 	}
 }
 
@@ -98,9 +72,13 @@ type posixNewcomer struct {
 
 func (n *posixNewcomer) Handshake(grant limits) (link, error) {
 	n.config.MaxRequestPayloadBytes, n.config.MaxResponsePayloadBytes = grant.request, grant.response
-	l, err := n.Pending.Accept(context.Background(), n.config)
+	return linkOrNil(n.Pending.Accept(context.Background(), n.config))
+}
+
+// linkOrNil keeps a nil pointer from becoming a link that is not nil.
+func linkOrNil(l *posix.Link, err error) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPosixLink(l), nil
+	return l, nil
 }

@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // A conn is a connected socket that moves packets. One goroutine may send while
-// another receives; interrupt, halt and close may be called by any.
+// another receives; see [carrier.Conn].
 type conn struct {
 	file *os.File // owns fd and registers it with the runtime's poller
 	fd   int
@@ -69,9 +71,7 @@ func (d *direction) init(wait func(func(uintptr) bool) error, setDeadline func(t
 	}
 }
 
-// send sends head and body as one packet. It fails with ErrTimeout, ErrAborted,
-// errClosed, or what the system says.
-func (c *conn) send(head, body []byte, deadline time.Time) error {
+func (c *conn) Send(head, body []byte, deadline time.Time) error {
 	n, err := c.out.run(head, body, deadline)
 	if err == nil && n != len(head)+len(body) {
 		err = io.ErrShortWrite
@@ -79,13 +79,10 @@ func (c *conn) send(head, body []byte, deadline time.Time) error {
 	return err
 }
 
-// receive receives a packet into head and, when that is full, body. The length it
-// returns may be more than there was room for: then the rest is lost. It fails like
-// send, and with errPeerClosed.
-func (c *conn) receive(head, body []byte, deadline time.Time) (int, error) {
+func (c *conn) Receive(head, body []byte, deadline time.Time) (int, error) {
 	n, err := c.in.run(head, body, deadline)
 	if err == nil && n == 0 {
-		err = errPeerClosed
+		err = carrier.ErrPeerClosed
 	}
 	return n, err
 }
@@ -107,7 +104,7 @@ func (d *direction) run(head, body []byte, deadline time.Time) (int, error) {
 	case err == nil:
 		return d.n, d.err
 	case errors.Is(err, os.ErrClosed):
-		return 0, errClosed
+		return 0, carrier.ErrClosed
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, d.whyOver()
 	}
@@ -147,29 +144,25 @@ func (d *direction) end() {
 	_ = d.setDeadline(longAgo)
 }
 
-// halt ends receiving, so that what is being sent still gets through.
-func (c *conn) halt() { c.in.end() }
+func (c *conn) Halt() { c.in.end() }
 
-// interrupt ends sending and receiving.
-func (c *conn) interrupt() {
+func (c *conn) Interrupt() {
 	c.in.end()
 	c.out.end()
 }
 
-// awaitPeer waits until the peer hangs up, which is errPeerClosed, or sends
-// something, which is nil and not taken. It must not run beside receive.
-func (c *conn) awaitPeer() error {
+func (c *conn) Interrupted() bool { return c.out.ended.Load() }
+
+func (c *conn) AwaitPeer() error {
 	move := c.in.move
 	defer func() { c.in.move = move }()
 	var one [1]byte
 	c.in.move = func() (int, error) { return receivePacket(c.fd, one[:], nil, syscall.MSG_PEEK) }
-	_, err := c.receive(nil, nil, time.Time{})
+	_, err := c.Receive(nil, nil, time.Time{})
 	return err
 }
 
-// peerGone tells, without waiting, whether the peer has hung up and left nothing to
-// be read. It may run beside anything.
-func (c *conn) peerGone() bool {
+func (c *conn) PeerGone() bool {
 	gone := true
 	raw, err := c.file.SyscallConn()
 	if err != nil {
@@ -183,8 +176,8 @@ func (c *conn) peerGone() bool {
 	return gone
 }
 
-// close ends every wait with errClosed and closes the socket once nobody uses it.
-func (c *conn) close() {
+// Close closes the socket once nobody uses it.
+func (c *conn) Close() {
 	c.closed.Store(true)
 	c.file.Close() // fails only if it was closed before
 }

@@ -8,15 +8,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
-const (
-	// handshakePatience is how long a handshake may take, connecting included.
-	handshakePatience = 5 * time.Second
-	// connectPause is between two attempts to connect to a server whose backlog is full.
-	connectPause = 5 * time.Millisecond
-)
+// connectPause is between two attempts to connect to a server whose backlog is full.
+const connectPause = 5 * time.Millisecond
 
 // Connect connects to a service in runDir and agrees on a session. A nil config is
 // one of defaults. It takes 5 seconds at most; see [ConnectContext].
@@ -38,15 +34,14 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 	if config == nil {
 		config = &ClientConfig{}
 	}
-	within, cancel := context.WithTimeout(ctx, handshakePatience)
+	within, cancel := context.WithTimeout(ctx, carrier.HandshakePatience)
 	defer cancel()
 	c, err := connect(within, path)
 	if err != nil {
 		return nil, err
 	}
-	agreement, err := greet(within, c, path, config.terms(c))
+	agreement, err := carrier.Greet(within, c, path, config.terms(c))
 	if err != nil {
-		c.close()
 		return nil, err
 	}
 	return newSession(RoleClient, path, c, &agreement), nil
@@ -55,15 +50,15 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 func connect(ctx context.Context, path string) (*conn, error) {
 	fd, err := retry(newSocket)
 	if err != nil {
-		return nil, fail(ErrSocket, err, "connect to %s: make a socket", path)
+		return nil, carrier.Fail(ErrSocket, err, "connect to %s: make a socket", path)
 	}
 	if err := connectWithin(ctx, fd, path); err != nil {
 		syscall.Close(fd)
-		return nil, fail(ErrConnect, err, "connect to %s", path)
+		return nil, carrier.Fail(ErrConnect, err, "connect to %s", path)
 	}
 	c, err := newConn(fd, path)
 	if err != nil {
-		return nil, fail(ErrSocket, err, "connect to %s: register the socket", path)
+		return nil, carrier.Fail(ErrSocket, err, "connect to %s: register the socket", path)
 	}
 	return c, nil
 }
@@ -75,7 +70,7 @@ func connectWithin(ctx context.Context, fd int, path string) error {
 	defer pause.Stop()
 	for {
 		if ctx.Err() != nil {
-			return waitEnded(ctx)
+			return carrier.WaitEnded(ctx)
 		}
 		err := connectSocket(fd, path)
 		if err != syscall.EAGAIN && err != syscall.EINPROGRESS && err != syscall.EALREADY {
@@ -86,47 +81,4 @@ func connectWithin(ctx context.Context, fd int, path string) error {
 		case <-pause.C:
 		}
 	}
-}
-
-// greet says HELLO and reads the answer.
-func greet(ctx context.Context, c *conn, path string, terms session.Terms) (agreement session.Agreement, err error) {
-	err = during(ctx, c, func(deadline time.Time) error {
-		hello := terms.Hello()
-		if err := c.send(hello[:], nil, deadline); err != nil {
-			return fail(ErrSend, err, "send HELLO to %s", path)
-		}
-		packet, err := receiveHandshake(c, deadline)
-		if err != nil {
-			return fail(ErrRecv, err, "receive HELLO_ACK from %s", path)
-		}
-		if agreement, err = terms.Accept(packet); err != nil {
-			return fmt.Errorf("handshake with %s: %w", path, err)
-		}
-		return nil
-	})
-	return agreement, err
-}
-
-// receiveHandshake receives a packet of a handshake, of which the end may be cut off.
-func receiveHandshake(c *conn, deadline time.Time) ([]byte, error) {
-	packet := make([]byte, session.HandshakeBuffer)
-	n, err := c.receive(packet, nil, deadline)
-	return packet[:min(n, len(packet))], err
-}
-
-// during runs f with ctx's deadline, and interrupts the connection if ctx is
-// cancelled. If that has happened the connection is of no use, and f is taken to
-// have failed.
-func during(ctx context.Context, c *conn, f func(deadline time.Time) error) error {
-	deadline, _ := ctx.Deadline()
-	stop := context.AfterFunc(ctx, func() {
-		if waitEnded(ctx) == ErrAborted {
-			c.interrupt()
-		}
-	})
-	err := f(deadline)
-	if !stop() && err == nil {
-		err = fail(waitEnded(ctx), waitEnded(ctx), "handshake")
-	}
-	return err
 }

@@ -3,10 +3,9 @@
 package posix
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
@@ -23,9 +22,9 @@ var (
 	// ErrAccept: no client could be accepted; the listener may be closed.
 	ErrAccept = errors.New("cannot accept")
 	// ErrSend: the peer is gone, or the system refused the packet. The session is over.
-	ErrSend = errors.New("cannot send")
+	ErrSend = carrier.ErrSend
 	// ErrRecv: the peer is gone, or the system failed. The session is over.
-	ErrRecv = errors.New("cannot receive")
+	ErrRecv = carrier.ErrRecv
 	// ErrAddrInUse: somebody alive has the endpoint, or it cannot be told.
 	ErrAddrInUse = errors.New("endpoint is in use")
 
@@ -54,38 +53,3 @@ var (
 	// ErrAborted: the caller called it off.
 	ErrAborted = protocol.ErrAborted
 )
-
-// errPeerClosed is the cause when a peer hung up in good order.
-var errPeerClosed = errors.New("peer closed the connection")
-
-// errClosed is the cause when this side closed what another goroutine was using.
-var errClosed = errors.New("closed on this side")
-
-// A failure is what was tried, for people, and what kind of failure it was, for
-// programs: "connect to /run/x/y.sock: connection refused".
-type failure struct {
-	kind  error
-	tried string
-	cause error
-}
-
-func (f *failure) Error() string { return f.tried + ": " + f.cause.Error() }
-
-func (f *failure) Unwrap() []error { return []error{f.kind, f.cause} }
-
-// fail makes a failure of a kind out of its cause. A wait that ended, and a peer that
-// broke the protocol, are of their own kind, whatever was being tried.
-func fail(kind error, cause error, format string, args ...any) error {
-	if errors.Is(cause, ErrTimeout) || errors.Is(cause, ErrAborted) || errors.Is(cause, ErrProtocol) {
-		kind = cause
-	}
-	return &failure{kind: kind, tried: fmt.Sprintf(format, args...), cause: cause}
-}
-
-// waitEnded is why a wait under ctx ended: ErrTimeout or ErrAborted.
-func waitEnded(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return ErrTimeout
-	}
-	return ErrAborted
-}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/vectors"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
@@ -51,7 +52,7 @@ func mustDial(t testing.TB, path string) *conn {
 	t.Helper()
 	c, err := connect(context.Background(), path)
 	noError(t, err)
-	t.Cleanup(c.close)
+	t.Cleanup(c.Close)
 	return c
 }
 
@@ -62,10 +63,10 @@ func TestServerHandshakeVectorsOverSockets(t *testing.T) {
 	vectors.Each(t, "server_handshake", func(t *testing.T, v *vectors.Vector) {
 		config := vectors.Decode[vectorConfig](t, v.Config)
 		client := mustDial(t, l.path)
-		noError(t, client.send(v.Hex, nil, soon()))
+		noError(t, client.Send(v.Hex, nil, soon()))
 		s, err := l.AcceptWithConfig(config.SessionID, config.server())
 		v.CheckError(t, err, handshakeErrors)
-		reply, err := receiveHandshake(client, soon())
+		reply, err := carrier.ReceiveHandshake(client, soon())
 		expected := v.Reply
 		if alternative := v.Alternative.Reply; alternative != nil && (expected == nil || string(*expected) != string(reply)) {
 			expected = alternative
@@ -100,12 +101,12 @@ func TestClientHandshakeVectorsOverSockets(t *testing.T) {
 		server, err := l.AcceptPending()
 		noError(t, err)
 		defer server.Close()
-		hello, err := receiveHandshake(server.conn, soon())
+		hello, err := carrier.ReceiveHandshake(server.conn, soon())
 		noError(t, err)
 		if string(hello) != string(v.Sends) {
 			t.Errorf("said %x, expected %x", hello, v.Sends)
 		}
-		noError(t, server.conn.send(v.Hex, nil, soon()))
+		noError(t, server.conn.Send(v.Hex, nil, soon()))
 		v.CheckError(t, await(t, "Connect returns", result), handshakeErrors)
 	})
 }
@@ -182,7 +183,7 @@ func TestAHandshakeCanBeCalledOff(t *testing.T) {
 func TestACancelledHandshakeIsNoSuccess(t *testing.T) {
 	client, _ := mustPair(t, generous(100))
 	ctx, cancel := context.WithCancel(context.Background())
-	err := during(ctx, client.conn, func(time.Time) error { cancel(); return nil })
+	err := carrier.During(ctx, client.conn, func(time.Time) error { cancel(); return nil })
 	wantError(t, err, ErrAborted) // its connection is of no use: it is being interrupted
 }
 
@@ -207,7 +208,7 @@ func TestConnectWaitsForRoomInTheBacklog(t *testing.T) {
 		// Until it is the turn of the one that says HELLO.
 		pending, err := l.AcceptPending()
 		noError(t, err)
-		if pending.conn.peerGone() {
+		if pending.conn.PeerGone() {
 			pending.Close()
 			continue
 		}
@@ -315,7 +316,7 @@ func mustPair(t testing.TB, agreement session.Agreement) (client, server *Sessio
 		noError(t, syscall.SetNonblock(fd, true))
 		ends[i], err = newConn(fd, "pair")
 		noError(t, err)
-		t.Cleanup(ends[i].close)
+		t.Cleanup(ends[i].Close)
 	}
 	if agreement.SelectedProfile == 0 {
 		agreement.SelectedProfile = protocol.ProfileBaseline

@@ -3,156 +3,70 @@
 package posix
 
 import (
+	"context"
 	"fmt"
-	"math/bits"
-	"time"
 
-	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // A Link moves whole messages between a client and a server, over the socket or, if
-// both have it, through shared memory. [Dial] and [Pending.Accept] make one.
+// both have it, through shared memory: with Send and Receive, until Interrupt,
+// StopReceiving or Close. [Dial] and [Pending.Accept] make one.
 //
 // One goroutine at a time may use Send and Receive. Interrupt, StopReceiving and Close
 // may be called by any goroutine at any time. After an error other than ErrBadParam,
 // ErrDuplicateMsgID, and ErrLimitExceeded from Send, the link is to be closed.
 type Link struct {
-	session *Session
-	without error // why the link does without shared memory, if it was to have it
-
-	// Only with shared memory:
-	shared   sharedMemory
-	watching chan struct{} // closed when nobody watches the socket any more
-	mayWrite bool          // what was written last has been answered
-	head     [protocol.HeaderSize]byte
-	message  []byte
-}
-
-// sharedMemory carries the messages of a link in place of its socket.
-type sharedMemory interface {
-	// send sends head and body as one message, and never waits. Like all others it wraps
-	// ErrProtocol for what is the peer's doing.
-	send(head, body []byte) error
-	// next waits for a message and returns its length, which has been compared with what
-	// the shared memory can hold. The zero deadline is never.
-	next(deadline time.Time) (uint32, error)
-	// copyOut copies the start of that message.
-	copyOut(buf []byte) error
-	// end makes next fail with cause, after what messages there are; ErrAborted is before.
-	end(cause error)
-	// close lets go of it, on the server's side for good.
-	close()
-}
-
-// newLink takes ownership of a session, and of its shared memory unless that is nil.
-func newLink(s *Session, shared sharedMemory, without error) *Link {
-	l := &Link{session: s, shared: shared, without: without}
-	if shared != nil {
-		l.mayWrite = s.role == RoleClient
-		l.watching = make(chan struct{})
-		go l.watch()
-	}
-	return l
-}
-
-// watch waits until the socket has something to say, which ends the wait for a message
-// in shared memory.
-func (l *Link) watch() {
-	defer close(l.watching)
-	err := l.session.conn.awaitPeer()
-	if err == nil {
-		err = fmt.Errorf("%w: a message on the socket, beside shared memory", ErrProtocol)
-	}
-	l.shared.end(err)
+	*carrier.Link
+	conn *conn
 }
 
 // Session tells what was agreed and who the peer is. Messages are not to be sent or
 // received on it.
-func (l *Link) Session() *Session { return l.session }
+func (l *Link) Session() *Session { return &Session{l.Link.Session(), l.conn} }
 
-// UsesSharedMemory tells what carries the messages.
-func (l *Link) UsesSharedMemory() bool { return l.shared != nil }
-
-// WithoutSharedMemory tells why the link does without shared memory although both
-// peers have it; nil if that is not so.
-func (l *Link) WithoutSharedMemory() error { return l.without }
-
-// Send sends one message, until deadline at most; the zero time is never. It completes
-// the header as [Session.Send] does.
+// Dial connects to a service in runDir and returns a link to it; a nil config is one of
+// defaults. If they agree on shared memory and it cannot be opened, Dial connects a
+// second time without it: a server that has agreed waits for messages there and nowhere
+// else. Profiles this system does not have are not offered.
 //
-// It fails with ErrDuplicateMsgID or ErrLimitExceeded before anything is sent; with
-// ErrBadParam for a second message through shared memory before the first was
-// answered; with ErrSend, ErrTimeout or ErrAborted.
-func (l *Link) Send(h *protocol.Header, payload []byte, deadline time.Time) error {
-	if l.shared == nil {
-		return l.session.send(h, payload, deadline)
-	}
-	if l.session.conn.out.ended.Load() {
-		return l.session.sendFailed(ErrAborted)
-	}
-	if !l.mayWrite {
-		return l.session.refused(fmt.Errorf("%w: shared memory holds one message at a time", ErrBadParam))
-	}
-	if err := l.session.rules.Admit(h, len(payload)); err != nil {
-		return l.session.refused(err)
-	}
-	h.Encode(l.head[:])
-	if err := l.shared.send(l.head[:], payload); err != nil {
-		return l.session.sendFailed(err)
-	}
-	l.mayWrite = false
-	return nil
-}
-
-// Receive waits for one message, until deadline at most; the zero time is never. The
-// payload is valid until the next Receive. It fails like [Session.Receive], and with
-// ErrTimeout or ErrAborted. That the peer hung up is ErrRecv also with shared memory,
-// and noticed at once.
-func (l *Link) Receive(deadline time.Time) (protocol.Header, []byte, error) {
-	if l.shared == nil {
-		return l.session.receive(nil, deadline)
-	}
-	length, err := l.shared.next(deadline)
+// It fails like [ConnectContext], and with ErrNoProfile if nothing is left to offer.
+func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig) (*Link, error) {
+	e, path, err := resolveSocket(runDir, serviceName)
 	if err != nil {
-		return protocol.Header{}, nil, l.session.receiveFailed(err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
-	l.mayWrite = true
-	// One byte more than was agreed on is enough to see that it is too much.
-	longest := protocol.HeaderSize + uint64(l.session.rules.Incoming().PayloadBytes)
-	message := l.roomFor(int(min(uint64(length), longest+1)))
-	if err := l.shared.copyOut(message); err != nil {
-		return protocol.Header{}, nil, l.session.receiveFailed(err)
+	var offer ClientConfig
+	if config != nil {
+		offer = *config
 	}
-	h, payload, err := l.session.rules.Open(message)
+	var last *conn
+	link, err := carrier.Dial(path, offer.SupportedProfiles, e, func(profiles uint32) (*carrier.Session, error) {
+		offer.SupportedProfiles = profiles
+		s, err := ConnectContext(ctx, runDir, serviceName, &offer)
+		if err != nil {
+			return nil, err
+		}
+		last = s.conn
+		return s.Session, nil
+	})
 	if err != nil {
-		return h, nil, l.session.broken(err)
+		return nil, err
 	}
-	return h, payload, nil
+	return &Link{link, last}, nil
 }
 
-// roomFor returns the link's buffer, grown to hold n bytes.
-func (l *Link) roomFor(n int) []byte {
-	if len(l.message) < n {
-		l.message = make([]byte, 1<<bits.Len(uint(n-1)))
+// Accept is [Pending.Handshake] for a link, with the listener's next session id. If
+// client and server agree on shared memory it is made before the client is told; if
+// that fails they agree on something else.
+//
+// It fails like Handshake. Profiles this system does not have are not granted.
+func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error) {
+	terms := config.terms(p.conn)
+	terms.ResponseCeiling = p.listener.responseCeiling()
+	link, err := carrier.Accept(ctx, p.conn, p.listener.path, terms, p.listener.endpoint, p.listener.nextID)
+	if err != nil {
+		return nil, err
 	}
-	return l.message[:n]
-}
-
-// Interrupt makes Send and Receive fail with ErrAborted, now and later.
-func (l *Link) Interrupt() { l.session.Interrupt() }
-
-// StopReceiving makes Receive fail with ErrAborted from now on; a message that was
-// received can still be answered.
-func (l *Link) StopReceiving() { l.session.StopReceiving() }
-
-// Close closes the link, and ends what another goroutine is waiting for. Closing twice
-// does no harm.
-func (l *Link) Close() {
-	if l.shared != nil {
-		l.session.Interrupt()
-		<-l.watching
-		// Before the socket, which tells the peer that it is gone.
-		l.shared.close()
-	}
-	l.session.Close()
+	return &Link{link, p.conn}, nil
 }

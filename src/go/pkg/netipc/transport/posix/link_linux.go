@@ -6,51 +6,55 @@ import (
 	"math"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
-// sharedProfiles are the profiles of shared memory this system has.
 const sharedProfiles = protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex
 
 // A region is shared memory as a link sees it.
 type region struct{ *ShmContext }
 
-// makeRegion makes the shared memory of a session for payloads of at most the given
-// sizes.
-func (e endpoint) makeRegion(sessionID uint64, request, response uint32) (sharedMemory, error) {
+// An endpoint makes and opens the shared memory of its sessions: see [carrier.Regions].
+
+func (endpoint) Profiles() uint32 { return sharedProfiles }
+
+func (e endpoint) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+	request, response := a.MaxRequestPayloadBytes, a.MaxResponsePayloadBytes
 	const largest = math.MaxUint32 - protocol.HeaderSize
 	if request > largest || response > largest {
 		return nil, fmt.Errorf("%w: payloads of %d and %d bytes", ErrShmBadParam, request, response)
 	}
-	c, err := ShmServerCreate(e.dir, e.service, sessionID, protocol.HeaderSize+request, protocol.HeaderSize+response)
+	c, err := ShmServerCreate(e.dir, e.service, a.SessionID, protocol.HeaderSize+request, protocol.HeaderSize+response)
 	if err != nil {
 		return nil, err
 	}
 	return region{c}, nil
 }
 
-// regionIsTaken tells whether makeRegion may work with another session id.
-func regionIsTaken(err error) bool { return errors.Is(err, ErrShmAddrInUse) }
+func (endpoint) Taken(err error) bool { return errors.Is(err, ErrShmAddrInUse) }
 
-// openRegion opens the shared memory that the server has made for a session.
-func (e endpoint) openRegion(sessionID uint64) (sharedMemory, error) {
-	c, err := ShmClientAttach(e.dir, e.service, sessionID)
+func (e endpoint) Open(a *session.Agreement) (carrier.SharedMemory, error) {
+	c, err := ShmClientAttach(e.dir, e.service, a.SessionID)
 	if err != nil {
 		return nil, err
 	}
 	return region{c}, nil
 }
 
-func (r region) send(head, body []byte) error { return blame(r.ShmContext.send(head, body)) }
+func (r region) Send(head, body []byte) error { return blame(r.ShmContext.send(head, body)) }
 
-func (r region) next(deadline time.Time) (uint32, error) {
+func (r region) Next(deadline time.Time) (uint32, error) {
 	length, err := r.ShmContext.next(deadline)
 	return length, blame(err)
 }
 
-func (r region) copyOut(buf []byte) error { return blame(r.ShmContext.copyOut(buf)) }
+func (r region) CopyOut(buf []byte) error { return blame(r.ShmContext.copyOut(buf)) }
 
-func (r region) close() { r.ShmDestroy() }
+func (r region) End(cause error) { r.ShmContext.end(cause) }
+
+func (r region) Close() { r.ShmDestroy() }
 
 // blame says of an error that it is the peer's doing, if it is: who keeps to the
 // protocol makes areas for what was agreed, writes true lengths, and leaves the file's

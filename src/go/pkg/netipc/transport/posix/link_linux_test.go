@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
@@ -143,9 +143,9 @@ func TestMakesTheRegionBeforeItAnswers(t *testing.T) {
 		t.Errorf("before HELLO there is %s", names)
 	}
 	hello := (&ClientConfig{SupportedProfiles: shares}).terms(client).Hello()
-	noError(t, client.send(hello[:], nil, soon()))
+	noError(t, client.Send(hello[:], nil, soon()))
 	go pending.Accept(context.Background(), l.currentConfig())
-	_, err = receiveHandshake(client, soon())
+	_, err = carrier.ReceiveHandshake(client, soon())
 	noError(t, err)
 	attached, err := ShmClientAttach(dir, "svc", 1)
 	noError(t, err)
@@ -303,40 +303,67 @@ func TestAMessageThroughSharedMemoryIsJudgedLikeAnyOther(t *testing.T) {
 			if errors.Is(err, ErrLimitExceeded) && h.MessageID != 5 {
 				t.Errorf("header %+v", h)
 			}
-			if len(client.message) > 2048 {
-				t.Errorf("a buffer of %d bytes for messages of 1056", len(client.message))
-			}
 		})
 	}
 }
 
+// mustConnectForger makes a link of which the client's end is in our hands: the session
+// that negotiated it, and the shared memory.
+func mustConnectForger(t *testing.T) (client *Session, shared *ShmContext, server *Link) {
+	t.Helper()
+	dir := shortDir(t)
+	l := mustListen(t, dir, ServerConfig{SupportedProfiles: shares})
+	accepted := make(chan *Link, 1)
+	go func() {
+		pending, err := l.AcceptPending()
+		if err == nil {
+			server, err = pending.Accept(context.Background(), l.currentConfig())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- server
+	}()
+	client, err := Connect(dir, "svc", &ClientConfig{SupportedProfiles: shares})
+	noError(t, err)
+	t.Cleanup(client.Close)
+	server = await(t, "Accept returns", accepted)
+	t.Cleanup(server.Close)
+	shared, err = ShmClientAttach(dir, "svc", client.SessionID)
+	noError(t, err)
+	t.Cleanup(shared.ShmClose)
+	return client, shared, server
+}
+
 func TestAClientCanBeToldThatItAskedTooMuch(t *testing.T) {
-	client, server := mustShareLink(t)
+	_, client, server := mustConnectForger(t)
 	h := request(5)
 	h.Magic, h.Version, h.HeaderLen, h.PayloadLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen, 1025
-	h.Encode(client.head[:])
-	noError(t, client.session.rules.Admit(request(5), 0))
-	noError(t, client.shared.send(client.head[:], make([]byte, 1025)))
+	message := make([]byte, protocol.HeaderSize+1025)
+	h.Encode(message)
+	noError(t, client.ShmSend(message))
 	got, _, err := server.Receive(soon())
 	wantError(t, err, ErrLimitExceeded)
 	refusal := response(got.MessageID)
 	refusal.TransportStatus = protocol.StatusLimitExceeded
 	noError(t, server.Send(refusal, nil, soon()))
-	if got, _, err = client.Receive(soon()); err != nil || got.TransportStatus != protocol.StatusLimitExceeded {
+	n, err := client.ShmReceive(message, uint32(patience.Milliseconds()))
+	noError(t, err)
+	if got, err = protocol.DecodeHeader(message[:n]); err != nil || got.TransportStatus != protocol.StatusLimitExceeded {
 		t.Errorf("received %+v (%v)", got, err)
 	}
 }
 
 func TestPlayingWithSharedMemoryEndsTheLink(t *testing.T) {
-	for name, play := range map[string]func(client *Link, c *ShmContext){
-		"length of 0":        func(_ *Link, c *ShmContext) { forge(c, 0) },
-		"length of 4 GiB":    func(_ *Link, c *ShmContext) { forge(c, 1<<32-1) },
-		"cut short":          func(_ *Link, c *ShmContext) { os.Truncate(c.path, 0) },
-		"packet on the side": func(l *Link, _ *ShmContext) { l.session.conn.send([]byte("psst"), nil, soon()) },
+	for name, play := range map[string]func(s *Session, c *ShmContext){
+		"length of 0":        func(_ *Session, c *ShmContext) { forge(c, 0) },
+		"length of 4 GiB":    func(_ *Session, c *ShmContext) { forge(c, 1<<32-1) },
+		"cut short":          func(_ *Session, c *ShmContext) { os.Truncate(c.path, 0) },
+		"packet on the side": func(s *Session, _ *ShmContext) { s.conn.Send([]byte("psst"), nil, soon()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, server := mustShareLink(t)
-			play(client, client.shared.(region).ShmContext)
+			client, shared, server := mustConnectForger(t)
+			play(client, shared)
 			_, _, err := server.Receive(soon())
 			wantError(t, err, ErrProtocol)
 		})
@@ -359,14 +386,12 @@ func TestSharedMemoryHoldsOneMessageAtATime(t *testing.T) {
 	}
 }
 
-func TestAnIdleLinkLeavesNothingRunning(t *testing.T) {
-	client, server := mustShareLink(t)
+func TestAnIdleLinkLeavesNothingBehind(t *testing.T) {
+	dir := shortDir(t)
+	client, server := mustLink(t, mustListen(t, dir, ServerConfig{SupportedProfiles: shares}), &ClientConfig{SupportedProfiles: shares})
 	client.Close()
 	server.Close()
-	for _, l := range []*Link{client, server} {
-		await(t, "nobody watches any more", l.watching)
-	}
-	dir := filepath.Dir(client.session.path)
+	awaitWatchers(t, 0)
 	if names := namesIn(t, dir); strings.Contains(names, "ipcshm") {
 		t.Errorf("left behind: %s", names)
 	}

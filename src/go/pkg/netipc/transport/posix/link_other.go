@@ -5,20 +5,23 @@ package posix
 import (
 	"errors"
 	"fmt"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 )
 
-// sharedProfiles: there is no shared memory on these systems, so it is never offered
-// and never agreed on.
+// There is no shared memory on these systems, so it is never offered and never agreed
+// on. See [carrier.Regions].
 const sharedProfiles = 0
 
 func (endpoint) sweepRegions() {}
 
-func (endpoint) makeRegion(sessionID uint64, _, _ uint32) (sharedMemory, error) {
-	return nil, fmt.Errorf("shared memory of session %d: %w", sessionID, errors.ErrUnsupported)
+func (endpoint) Profiles() uint32 { return sharedProfiles }
+
+func (endpoint) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+	return nil, fmt.Errorf("shared memory of session %d: %w", a.SessionID, errors.ErrUnsupported)
 }
 
-func (e endpoint) openRegion(sessionID uint64) (sharedMemory, error) {
-	return e.makeRegion(sessionID, 0, 0)
-}
+func (e endpoint) Open(a *session.Agreement) (carrier.SharedMemory, error) { return e.Make(a) }
 
-func regionIsTaken(error) bool { return false }
+func (endpoint) Taken(error) bool { return false }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // socketMode lets the server's user connect, and nobody else.
@@ -60,7 +62,7 @@ func Listen(runDir, serviceName string, config ServerConfig) (*Listener, error) 
 	if err := l.register(); err != nil {
 		// The name must not be left to a socket that nobody serves.
 		_, _ = id.remove(path)
-		return nil, fail(ErrSocket, err, "listen on %s: register the socket", path)
+		return nil, carrier.Fail(ErrSocket, err, "listen on %s: register the socket", path)
 	}
 	if config.SupportedProfiles&sharedProfiles != 0 {
 		// Only now, and under the lock: nobody else of this service is making regions.
@@ -72,11 +74,11 @@ func Listen(runDir, serviceName string, config ServerConfig) (*Listener, error) 
 func cannotLock(path, lock string, cause error) error {
 	switch {
 	case errors.Is(cause, errLockTaken):
-		return fail(ErrAddrInUse, cause, "listen on %s", path)
+		return carrier.Fail(ErrAddrInUse, cause, "listen on %s", path)
 	case probe(path) == nil:
 		return inUse(path, "a live server has it", syscall.EADDRINUSE)
 	}
-	return fail(ErrSocket, cause, "listen on %s: lock %s", path, lock)
+	return carrier.Fail(ErrSocket, cause, "listen on %s: lock %s", path, lock)
 }
 
 // bindSocket makes a socket that listens at path, which must be free, and tells which
@@ -84,7 +86,7 @@ func cannotLock(path, lock string, cause error) error {
 func bindSocket(path string, backlog int) (int, fileID, error) {
 	fd, err := retry(newSocket)
 	if err != nil {
-		return -1, fileID{}, fail(ErrSocket, err, "listen on %s: make a socket", path)
+		return -1, fileID{}, carrier.Fail(ErrSocket, err, "listen on %s: make a socket", path)
 	}
 	id, err := listenAt(fd, path, backlog)
 	if err != nil {
@@ -103,11 +105,11 @@ func listenAt(fd int, path string, backlog int) (fileID, error) {
 		return fileID{}, inUse(path, "somebody took it just now", err)
 	}
 	if err != nil {
-		return fileID{}, fail(ErrSocket, err, "listen on %s", path)
+		return fileID{}, carrier.Fail(ErrSocket, err, "listen on %s", path)
 	}
 	bound, err := fileAt(path)
 	if err != nil {
-		return fileID{}, fail(ErrSocket, err, "listen on %s: look at it", path)
+		return fileID{}, carrier.Fail(ErrSocket, err, "listen on %s: look at it", path)
 	}
 	if bound.mode&0o777 != socketMode {
 		err = restrictBound(path, bound.id, socketMode)
@@ -120,7 +122,7 @@ func listenAt(fd int, path string, backlog int) (fileID, error) {
 	}
 	if err != nil {
 		_, _ = bound.id.remove(path)
-		return fileID{}, fail(ErrSocket, err, "listen on %s", path)
+		return fileID{}, carrier.Fail(ErrSocket, err, "listen on %s", path)
 	}
 	return bound.id, nil
 }
@@ -177,17 +179,17 @@ func (l *Listener) AcceptPending() (*Pending, error) {
 		return failed != syscall.EAGAIN && failed != syscall.ECONNABORTED
 	})
 	if errors.Is(err, os.ErrClosed) {
-		err = errClosed
+		err = carrier.ErrClosed
 	}
 	if err == nil {
 		err = failed
 	}
 	if err != nil {
-		return nil, fail(ErrAccept, err, "accept on %s", l.path)
+		return nil, carrier.Fail(ErrAccept, err, "accept on %s", l.path)
 	}
 	c, err := newConn(fd, l.path)
 	if err != nil {
-		return nil, fail(ErrAccept, err, "accept on %s: register the socket", l.path)
+		return nil, carrier.Fail(ErrAccept, err, "accept on %s: register the socket", l.path)
 	}
 	return &Pending{listener: l, conn: c}, nil
 }

@@ -85,7 +85,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		defer client.close()
+		defer client.Close()
 		limit := uint64(lowestFree())
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit, Max: limit + 1}); err != nil {
 			return err

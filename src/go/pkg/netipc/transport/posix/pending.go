@@ -4,9 +4,8 @@ package posix
 
 import (
 	"context"
-	"fmt"
-	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 )
 
@@ -27,37 +26,10 @@ type Pending struct {
 // ErrProtocol.
 func (p *Pending) Handshake(ctx context.Context, sessionID uint64, config ServerConfig) (*Session, error) {
 	terms := config.terms(p.conn)
-	return p.handshake(ctx, func(hello []byte) ([]byte, session.Agreement, error) {
+	agreement, err := carrier.Answer(ctx, p.conn, p.listener.path, func(hello []byte) ([]byte, session.Agreement, error) {
 		return terms.Answer(hello, sessionID)
 	})
-}
-
-// handshake lets answer decide what the client gets to hear, and what was agreed.
-func (p *Pending) handshake(ctx context.Context, answer func(hello []byte) ([]byte, session.Agreement, error)) (*Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakePatience)
-	defer cancel()
-	peer := "client of " + p.listener.path
-	var agreement session.Agreement
-	err := during(ctx, p.conn, func(deadline time.Time) error {
-		hello, err := receiveHandshake(p.conn, deadline)
-		if err != nil {
-			return fail(ErrRecv, err, "receive HELLO from %s", peer)
-		}
-		reply, agreed, refused := answer(hello)
-		if reply != nil {
-			err = p.conn.send(reply, nil, deadline)
-		}
-		switch {
-		case refused != nil: // that it could not be told makes no difference
-			return fmt.Errorf("handshake with %s: %w", peer, refused)
-		case err != nil:
-			return fail(ErrSend, err, "send HELLO_ACK to %s", peer)
-		}
-		agreement = agreed
-		return nil
-	})
 	if err != nil {
-		p.conn.close()
 		return nil, err
 	}
 	return newSession(RoleServer, p.listener.path, p.conn, &agreement), nil
@@ -68,7 +40,7 @@ func (p *Pending) Credentials() (Credentials, error) { return p.conn.credentials
 
 // Interrupt makes a handshake that is going on in another goroutine fail with
 // ErrAborted.
-func (p *Pending) Interrupt() { p.conn.interrupt() }
+func (p *Pending) Interrupt() { p.conn.Interrupt() }
 
 // Close drops the client.
-func (p *Pending) Close() { p.conn.close() }
+func (p *Pending) Close() { p.conn.Close() }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // secondLook is how long after the first a socket that seems dead is looked at
@@ -105,5 +107,5 @@ func displace(path string) error {
 }
 
 func inUse(path, why string, cause error) error {
-	return fail(ErrAddrInUse, cause, "listen on %s: %s", path, why)
+	return carrier.Fail(ErrAddrInUse, cause, "listen on %s: %s", path, why)
 }

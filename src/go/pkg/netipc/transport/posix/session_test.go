@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/vectors"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
@@ -61,10 +62,12 @@ func TestReceiveVectorsOverSockets(t *testing.T) {
 			receiver, peer = client, server
 		}
 		for _, id := range given.InFlight {
-			noError(t, receiver.rules.Admit(request(id), 0))
+			noError(t, receiver.Send(request(id), nil))
+			_, err := peer.conn.Receive(make([]byte, protocol.HeaderSize), nil, soon())
+			noError(t, err)
 		}
 		for _, packet := range v.Packets {
-			noError(t, peer.conn.send(packet, nil, soon()))
+			noError(t, peer.conn.Send(packet, nil, soon()))
 		}
 		peer.Close() // so that waiting for more than there is shows
 		expected := vectors.Decode[struct {
@@ -103,13 +106,13 @@ func TestSendVectorsOverSockets(t *testing.T) {
 		client.Close()
 		for i, expected := range v.Packets {
 			packet := make([]byte, 10000)
-			n, err := server.conn.receive(packet, nil, soon())
+			n, err := server.conn.Receive(packet, nil, soon())
 			noError(t, err)
 			if !bytes.Equal(packet[:n], expected) {
 				t.Errorf("packet %d is %x, expected %x", i, packet[:n], expected)
 			}
 		}
-		if _, err := server.conn.receive(make([]byte, 1), nil, soon()); err != errPeerClosed {
+		if _, err := server.conn.Receive(make([]byte, 1), nil, soon()); err != carrier.ErrPeerClosed {
 			t.Errorf("more packets came (%v)", err)
 		}
 	})
@@ -145,8 +148,7 @@ func TestCarriesMessagesOfAnySize(t *testing.T) {
 func TestUsesTheCallersBufferIfItIsLargeEnough(t *testing.T) {
 	client, server := mustPair(t, generous(100))
 	for _, size := range []int{10, 500} {
-		noError(t, client.Send(request(1), make([]byte, size)))
-		client.rules.Withdraw(1)
+		noError(t, client.Send(request(uint64(size)), make([]byte, size)))
 		buf := make([]byte, 1000)
 		_, payload, err := server.Receive(buf)
 		noError(t, err)
@@ -163,7 +165,7 @@ func TestAPacketThatIsCutOffIsNotAMessage(t *testing.T) {
 	h := request(1)
 	h.Magic, h.Version, h.HeaderLen, h.PayloadLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen, 268
 	h.Encode(packet)
-	noError(t, client.conn.send(packet, nil, soon()))
+	noError(t, client.conn.Send(packet, nil, soon()))
 	_, _, err := server.Receive(nil)
 	wantError(t, err, ErrProtocol)
 }
@@ -198,7 +200,8 @@ func TestSaysHowLargeARefusedRequestIs(t *testing.T) {
 	agreement := generous(4096)
 	agreement.MaxRequestPayloadBytes = 100
 	client, server := mustPair(t, agreement)
-	client.rules = session.NewRules(true, 4096, session.Limits{}, session.Limits{PayloadBytes: 5000, BatchItems: 1})
+	more := generous(4096)
+	client = newSession(RoleClient, "pair", client.conn, &more)
 	noError(t, client.Send(request(77), make([]byte, 3000)))
 	h, _, err := server.Receive(nil)
 	wantError(t, err, ErrLimitExceeded)
@@ -275,7 +278,7 @@ func TestRandomPacketsNeverDoMoreThanEndTheSession(t *testing.T) {
 					chunk.Encode(packet)
 				}
 			}
-			noError(t, client.conn.send(packet, nil, soon()))
+			noError(t, client.conn.Send(packet, nil, soon()))
 		}
 		client.Close()
 		for {
@@ -314,11 +317,11 @@ func TestSendAndReceiveAllocateNothing(t *testing.T) {
 	buf, payload := make([]byte, 4096), binary.NativeEndian.AppendUint64(nil, 1)
 	ask, answer := request(1), response(1)
 	per := testing.AllocsPerRun(100, func() {
-		noError(t, client.send(ask, payload, time.Time{}))
-		_, _, err := server.receive(buf, time.Time{})
+		noError(t, client.Send(ask, payload))
+		_, _, err := server.Receive(buf)
 		noError(t, err)
-		noError(t, server.send(answer, payload, time.Time{}))
-		_, _, err = client.receive(buf, time.Time{})
+		noError(t, server.Send(answer, payload))
+		_, _, err = client.Receive(buf)
 		noError(t, err)
 	})
 	if per > 0 {

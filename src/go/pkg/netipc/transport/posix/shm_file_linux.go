@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // maxRegionPath is what fits the path of a region in the C interface, and a name.
@@ -76,7 +78,7 @@ func createFile(path string) (int, error) {
 	fd, err := retry(create)
 	if err == syscall.EEXIST {
 		if err := reclaimRegion(path); err != nil {
-			return -1, fail(ErrShmAddrInUse, err, "create %s", path)
+			return -1, carrier.Fail(ErrShmAddrInUse, err, "create %s", path)
 		}
 		fd, err = retry(create)
 	}
@@ -84,9 +86,9 @@ func createFile(path string) (int, error) {
 	case nil:
 		return fd, nil
 	case syscall.EEXIST: // again: somebody else is making it
-		return -1, fail(ErrShmAddrInUse, err, "create %s", path)
+		return -1, carrier.Fail(ErrShmAddrInUse, err, "create %s", path)
 	}
-	return -1, fail(ErrShmOpen, err, "create %s", path)
+	return -1, carrier.Fail(ErrShmOpen, err, "create %s", path)
 }
 
 // allocate gives the new file its mode, whatever the umask, and its size, and maps it.
@@ -96,7 +98,7 @@ func allocate(fd int, path string, size uint64) (fileID, []byte, error) {
 		err = syscall.Fchmod(fd, 0o600)
 	}
 	if err != nil {
-		return file, nil, fail(ErrShmOpen, err, "create %s", path)
+		return file, nil, carrier.Fail(ErrShmOpen, err, "create %s", path)
 	}
 	if size > math.MaxInt {
 		return file, nil, fmt.Errorf("create %s: %w: %d bytes", path, ErrShmBadParam, size)
@@ -105,11 +107,11 @@ func allocate(fd int, path string, size uint64) (fileID, []byte, error) {
 	// system is full, and that kills the process.
 	_, err = retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, int64(size)) })
 	if err != nil {
-		return file, nil, fail(ErrShmAllocate, err, "allocate %d bytes for %s", size, path)
+		return file, nil, carrier.Fail(ErrShmAllocate, err, "allocate %d bytes for %s", size, path)
 	}
 	mem, err := syscall.Mmap(fd, 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	if err != nil {
-		return file, nil, fail(ErrShmMmap, err, "map %s", path)
+		return file, nil, carrier.Fail(ErrShmMmap, err, "map %s", path)
 	}
 	return file, mem, nil
 }
@@ -134,7 +136,7 @@ func ShmClientAttach(runDir, serviceName string, sessionID uint64) (*ShmContext,
 		return syscall.Open(path, syscall.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return nil, fail(ErrShmOpen, err, "attach to %s", path)
+		return nil, carrier.Fail(ErrShmOpen, err, "attach to %s", path)
 	}
 	c, err := attach(fd, path)
 	if err != nil {
@@ -148,7 +150,7 @@ func attach(fd int, path string) (*ShmContext, error) {
 	entry, err := entryOpen(fd)
 	switch {
 	case err != nil:
-		return nil, fail(ErrShmOpen, err, "attach to %s", path)
+		return nil, carrier.Fail(ErrShmOpen, err, "attach to %s", path)
 	case entry.size < regionHeaderLen:
 		return nil, fmt.Errorf("attach to %s: %w: file of %d bytes", path, ErrShmNotReady, entry.size)
 	case entry.size > math.MaxInt:
@@ -156,7 +158,7 @@ func attach(fd int, path string) (*ShmContext, error) {
 	}
 	mem, err := syscall.Mmap(fd, 0, int(entry.size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	if err != nil {
-		return nil, fail(ErrShmMmap, err, "map %s", path)
+		return nil, carrier.Fail(ErrShmMmap, err, "map %s", path)
 	}
 	c, err := attachMapped(fd, path, entry.id, mem)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // A ShmRole is the side of a region a process is on.
@@ -99,7 +101,7 @@ func (c *ShmContext) send(head, body []byte) (err error) {
 	length := uint64(len(head)) + uint64(len(body))
 	switch {
 	case c.mem == nil:
-		return c.failure(ErrShmBadParam, errClosed)
+		return c.failure(ErrShmBadParam, carrier.ErrClosed)
 	case length == 0:
 		return c.failure(ErrShmBadParam, errors.New("empty message"))
 	case length > uint64(len(c.out.slot)):
@@ -125,7 +127,7 @@ func (c *ShmContext) ShmReceive(buf []byte, timeoutMs uint32) (int, error) {
 	if len(buf) == 0 {
 		return 0, c.failure(ErrShmBadParam, errors.New("empty buffer"))
 	}
-	n, err := c.next(deadlineIn(timeoutMs))
+	n, err := c.next(carrier.DeadlineIn(timeoutMs))
 	if err == nil && uint64(n) > uint64(len(buf)) {
 		err = c.failure(ErrShmMsgTooLarge, fmt.Errorf("message of %d bytes for a buffer of %d", n, len(buf)))
 	}
@@ -141,7 +143,7 @@ func (c *ShmContext) next(deadline time.Time) (length uint32, err error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.mem == nil {
-		return 0, c.failure(ErrShmBadParam, errClosed)
+		return 0, c.failure(ErrShmBadParam, carrier.ErrClosed)
 	}
 	defer catchFault(c.mem, allowFaults(), &err)
 	if err := c.await(c.taken+1, deadline); err != nil {
@@ -165,7 +167,7 @@ func (c *ShmContext) copyOut(buf []byte) (err error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.mem == nil {
-		return c.failure(ErrShmBadParam, errClosed)
+		return c.failure(ErrShmBadParam, carrier.ErrClosed)
 	}
 	defer catchFault(c.mem, allowFaults(), &err)
 	copy(buf, c.in.slot)
@@ -245,7 +247,7 @@ func (c *ShmContext) ShmClose() { c.release(false) }
 func (c *ShmContext) ShmDestroy() { c.release(c.role == ShmRoleServer) }
 
 func (c *ShmContext) release(remove bool) {
-	c.end(c.failure(ErrShmBadParam, errClosed))
+	c.end(c.failure(ErrShmBadParam, carrier.ErrClosed))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mem == nil {
@@ -290,7 +292,7 @@ func (c *ShmContext) Fd() int {
 func (c *ShmContext) Role() ShmRole { return c.role }
 
 func (c *ShmContext) failure(kind, cause error) error {
-	return &failure{kind: kind, tried: "shared memory " + c.path, cause: cause}
+	return &carrier.Failure{Kind: kind, Tried: "shared memory " + c.path, Cause: cause}
 }
 
 // allowFaults lets accesses to memory that is not there panic rather than end the

@@ -46,15 +46,15 @@ func TestOneDeadlineForAllPacketsOfAMessage(t *testing.T) {
 	defer close(done)
 	go func() { // a packet every few milliseconds, for ever
 		h := request(1)
-		noError(t, client.rules.Admit(h, 1<<20))
+		h.Magic, h.Version, h.HeaderLen, h.PayloadLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen, 1<<20
 		var head [protocol.HeaderSize]byte
 		h.Encode(head[:])
-		client.conn.send(head[:], nil, soon())
+		client.conn.Send(head[:], nil, soon())
 		for index := uint32(1); ; index++ {
 			chunk := protocol.ChunkHeader{Magic: protocol.MagicChunk, Version: 1, MessageID: 1, TotalMessageLen: 1<<20 + 32,
 				ChunkIndex: index, ChunkCount: 1 + (1<<20+67)/68, ChunkPayloadLen: 1}
 			chunk.Encode(head[:])
-			if client.conn.send(head[:], []byte{0}, soon()) != nil {
+			if client.conn.Send(head[:], []byte{0}, soon()) != nil {
 				return
 			}
 			select {
