@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    sync::{Arc, Barrier, mpsc},
+    sync::{Arc, Barrier, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -68,6 +68,31 @@ fn a_silent_connector_is_hung_up_on_in_the_end() {
     let ((), took) = timed(|| silent.await_hangup());
     assert!(took >= Duration::from_secs(4), "{took:?}");
     await_that("the end of its session", || server.server.sessions() == 0);
+}
+
+#[test]
+fn a_silent_connector_is_hung_up_on_while_every_worker_is_busy() {
+    let dir = Dir::new();
+    let (entered, entries) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let options = ServerOptions { workers: 1, ..ServerOptions::default() };
+    let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
+        entered.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        common::add_one(asked, reply)
+    };
+    let server = Running::<Increment>::start(&dir, "increment", options, handler);
+    let silent = Peer::connect(&dir, "increment");
+    await_that("the silent one's turn", || server.server.sessions() == 1);
+    let mut client = client::<Increment>(&dir, "increment", &SessionOptions::default());
+    thread::scope(|scope| {
+        let slow = scope.spawn(move || client.call(1).unwrap());
+        entries.recv().unwrap();
+        silent.await_hangup();
+        release.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), 2);
+    });
 }
 
 #[test]

@@ -141,7 +141,9 @@ impl Core {
             Stage::Greeting => match self.greet(conn) {
                 Ok(None) => After::Watch(Interest::Readable),
                 Ok(Some(session)) => {
-                    self.greeted(conn);
+                    if !self.greeted(conn) {
+                        return After::End;
+                    }
                     if session.is_shared_memory() {
                         *stage = Stage::Shared;
                         return After::Thread(Box::new(session));

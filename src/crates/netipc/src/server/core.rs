@@ -1,7 +1,7 @@
 //! What all clients of a server share: its endpoint, its workers, and how it ends.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -16,13 +16,14 @@ use std::{
 
 use super::{
     Respond, ServerOptions,
+    clock::Clock,
     conn::{After, Conn, Learned, Stage},
     permits::Permits,
 };
 use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
-    greeting::{HANDSHAKE, Host},
+    greeting::Host,
     link::Session,
     sys::{Interest, Poller, Readiness, Socket},
 };
@@ -38,12 +39,8 @@ pub(super) struct Core {
     poller: Poller,
     stopping: AtomicBool,
     tokens: AtomicU64,
-    /// When to accept again after the system had no descriptor left.
-    accept_again: Mutex<Option<Instant>>,
+    clock: Clock,
     conns: Mutex<HashMap<u64, Arc<Conn>>>,
-    /// Until when those who have not agreed on a session must have. The first is the next: tokens
-    /// ascend.
-    greetings: Mutex<BTreeMap<u64, Instant>>,
     life: Mutex<Life>,
     ended: Condvar,
 }
@@ -60,9 +57,6 @@ struct Life {
 
 /// The poller's token of the endpoint. Clients have those from 1 on.
 const ENDPOINT: u64 = 0;
-
-/// Between two attempts to accept when the system has no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// At once, before others get their turn.
 const ACCEPTS_IN_A_ROW: usize = 32;
@@ -82,6 +76,7 @@ impl Core {
         let endpoint = Endpoint::listen(dir, service, &listen)?;
         let context = || format!("serve {}", endpoint.path().display());
         let poller = Poller::new().map_err(|cause| Error::system(context(), cause))?;
+        let clock = Clock::new().map_err(|cause| Error::system(context(), cause))?;
         poller
             .add(endpoint.socket(), ENDPOINT, Interest::Readable)
             .map_err(|cause| Error::system(context(), cause))?;
@@ -95,9 +90,8 @@ impl Core {
             poller,
             stopping: AtomicBool::new(false),
             tokens: AtomicU64::new(ENDPOINT + 1),
-            accept_again: Mutex::new(None),
+            clock,
             conns: Mutex::default(),
-            greetings: Mutex::default(),
             life: Mutex::default(),
             ended: Condvar::new(),
         })
@@ -114,18 +108,23 @@ impl Core {
         for number in 0..core.options.workers.max(1) {
             lock(&core.life).workers += 1;
             let worker = Arc::clone(core);
-            let spawned = thread::Builder::new()
-                .name(format!("netipc-{number}"))
-                .spawn(move || worker.work());
+            let spawned =
+                thread::Builder::new().name(format!("netipc-{number}")).spawn(move || {
+                    worker.work(|| None);
+                    worker.leave();
+                });
             if spawned.is_err() {
                 // Fewer workers serve as well, and without any other one this thread does.
-                lock(&core.life).workers -= 1;
                 if number == 0 {
-                    lock(&core.life).workers += 1;
-                    core.work();
+                    core.work(|| core.clock.next());
                 }
+                core.leave();
                 break;
             }
+        }
+        // This thread watches the clock, because all workers may be busy when something is due.
+        while core.clock.wait() {
+            core.expire();
         }
         let mut life = lock(&core.life);
         while life.workers > 0 && !life.abandoned {
@@ -151,6 +150,7 @@ impl Core {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Release);
         self.poller.wake();
+        self.clock.stop();
         for conn in self.all() {
             conn.ring();
         }
@@ -203,11 +203,12 @@ impl Core {
         }
     }
 
-    /// Serves whoever has something to say, until the server stops.
-    fn work(self: &Arc<Self>) {
+    /// Serves whoever has something to say, until the server stops. Who is also to do what is due
+    /// says when that is.
+    fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
         let mut out = Vec::new();
         while !self.is_stopping() {
-            match self.poller.wait(self.next_deadline()) {
+            match self.poller.wait(due()) {
                 Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
                 Ok(Readiness::Ready { token, .. }) => self.serve(token, &mut out),
                 Ok(Readiness::TimedOut) => self.expire(),
@@ -216,45 +217,35 @@ impl Core {
                 Err(_) => thread::yield_now(),
             }
         }
+    }
+
+    /// A worker less.
+    fn leave(&self) {
         lock(&self.life).workers -= 1;
         self.announce();
     }
 
-    /// When something has to happen that no descriptor tells of.
-    fn next_deadline(&self) -> Option<Instant> {
-        let greeting = lock(&self.greetings).values().next().copied();
-        [greeting, *lock(&self.accept_again)].into_iter().flatten().min()
-    }
-
-    /// Does what has to happen by now.
+    /// Does what is due by now.
     fn expire(self: &Arc<Self>) {
-        let now = Instant::now();
-        loop {
-            let late = {
-                let mut greetings = lock(&self.greetings);
-                greetings
-                    .first_entry()
-                    .filter(|entry| *entry.get() <= now)
-                    .map(|e| e.remove_entry().0)
-            };
-            let Some(token) = late else { break };
-            let conn = lock(&self.conns).get(&token).cloned();
-            if let Some(conn) = conn {
-                let stage = lock(&conn.stage);
-                if matches!(*stage, Stage::Greeting) {
-                    self.end(&conn, stage);
-                }
+        let overdue = self.clock.take_overdue(Instant::now());
+        for token in overdue.greetings {
+            let Some(conn) = lock(&self.conns).get(&token).cloned() else { continue };
+            // Whoever is just reading what it says will find it hung up on.
+            conn.socket.shutdown();
+            if let Ok(stage) = conn.stage.try_lock()
+                && matches!(*stage, Stage::Greeting)
+            {
+                self.end(&conn, stage);
             }
         }
-        let again = lock(&self.accept_again).take_if(|at| *at <= now);
-        if again.is_some() {
+        if overdue.accept {
             self.accept();
         }
     }
 
-    /// Someone has agreed on a session.
-    pub(super) fn greeted(&self, conn: &Conn) {
-        lock(&self.greetings).remove(&conn.token);
+    /// Someone has agreed on a session. Whether that was in time.
+    pub(super) fn greeted(&self, conn: &Conn) -> bool {
+        self.clock.greeted(conn.token)
     }
 
     fn accept(self: &Arc<Self>) {
@@ -265,7 +256,7 @@ impl Core {
                 Ok(None) => break,
                 Err(_) => {
                     // Most likely there is no descriptor left. Those who wait are still there then.
-                    *lock(&self.accept_again) = Some(Instant::now() + ACCEPT_PAUSE);
+                    self.clock.accept_later();
                     return;
                 }
             }
@@ -283,7 +274,7 @@ impl Core {
         }
         let token = self.tokens.fetch_add(1, Relaxed);
         let conn = Arc::new(Conn::new(token, socket));
-        lock(&self.greetings).insert(token, Instant::now() + HANDSHAKE);
+        self.clock.expect_greeting(token);
         {
             let mut conns = lock(&self.conns);
             if conns.len() >= self.options.max_sessions {

@@ -1,5 +1,6 @@
 //! The answering end of a service: many clients, few threads.
 
+mod clock;
 mod conn;
 mod core;
 mod permits;

@@ -9,6 +9,6 @@ use unix as imp;
 
 pub use imp::{Abort, PeerCredentials};
 pub(crate) use imp::{
-    FileId, Interest, ListenSocket, Poller, Probe, Readiness, Socket, describe, is_exhaustion,
-    probe,
+    Alarm, FileId, Interest, ListenSocket, Poller, Probe, Readiness, Socket, describe,
+    is_exhaustion, probe,
 };

@@ -1,9 +1,11 @@
 //! Unix: SEQPACKET sockets named by a path.
 //!
-//! What differs between the systems of this family lies in modules of its own: [`signal`],
-//! [`poller`] and [`credentials`] are Linux's.
+//! What differs between the systems of this family lies in modules of its own: [`alarm`],
+//! [`signal`], [`poller`] and [`credentials`] are Linux's.
 
 mod abort;
+#[cfg(target_os = "linux")]
+mod alarm;
 #[cfg(target_os = "linux")]
 mod credentials;
 mod faults;
@@ -18,6 +20,7 @@ mod socket;
 mod tests;
 
 pub use abort::Abort;
+pub(crate) use alarm::Alarm;
 pub use credentials::PeerCredentials;
 pub(crate) use faults::{describe, is_exhaustion};
 pub(crate) use file::FileId;

@@ -1,6 +1,7 @@
 //! Sockets, aborts and pollers, with real descriptors.
 
 mod abort;
+mod alarm;
 mod poller;
 mod socket;
 
