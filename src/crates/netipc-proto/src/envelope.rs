@@ -1,5 +1,7 @@
 //! The envelope in front of every message (PROTOCOL.md, sections 4 and 6).
 
+use core::num::NonZeroU32;
+
 codes! {
     /// What a message is.
     pub enum Kind: u16, or BadKind {
@@ -97,8 +99,8 @@ layout! {
         20 chunk_index: u32,
         /// How many packets the message has, the one with the envelope included.
         24 chunk_count: u32,
-        /// How many bytes of payload follow in this packet.
-        28 chunk_payload_len: u32,
+        /// How many bytes of payload follow in this packet, never none.
+        28 chunk_payload_len: NonZeroU32,
     } fixed {
         0  magic:   u32 = 0x4e43_484b, or BadMagic;
         4  version: u16 = 1, or BadVersion;

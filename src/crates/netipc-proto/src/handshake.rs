@@ -195,13 +195,8 @@ impl Hello {
             _ => Refusal::BadHello(malformed),
         })?;
         if hello.flags != 0 {
-            let malformed = Malformed {
-                defect: Defect::BadLayout,
-                layout: "Hello",
-                at: 2,
-                why: "has flags without a meaning",
-            };
-            return Err(Refusal::BadHello(malformed));
+            let why = "has flags without a meaning";
+            return Err(Refusal::BadHello(Hello::LAYOUT.wrong("flags", Defect::BadLayout, why)));
         }
         Ok(hello)
     }

@@ -1,6 +1,6 @@
 //! Fixed layouts: the one place where a byte offset meets a field name.
 
-use core::{fmt, ops::Range};
+use core::{fmt, num::NonZeroU32, ops::Range};
 
 /// What is wrong with bytes that break the wire contract (PROTOCOL.md, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +105,21 @@ macro_rules! numbers {
 }
 numbers!(u16, u32, u64, i32);
 
+/// A number that is never 0.
+impl Scalar for NonZeroU32 {
+    const SIZE: usize = <u32 as Scalar>::SIZE;
+
+    #[inline]
+    fn get(from: &[u8]) -> Option<Self> {
+        u32::get(from).and_then(NonZeroU32::new)
+    }
+
+    #[inline]
+    fn put(self, to: &mut [u8]) {
+        self.get().put(to);
+    }
+}
+
 /// Declares a code on the wire: a closed set of numbers with names.
 macro_rules! codes {
     (
@@ -206,6 +221,18 @@ pub struct Layout {
     pub size: usize,
     /// Its fields, those of fixed value last.
     pub fields: &'static [Field],
+}
+
+impl Layout {
+    /// Says that the value of a field, which the layout allows, is wrong where it stands.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such field.
+    pub fn wrong(&self, field: &str, defect: Defect, why: &'static str) -> Malformed {
+        let place = self.fields.iter().find(|place| place.name == field);
+        malformed(defect, self.name, place.expect("it is one of this layout").offset, why)
+    }
 }
 
 /// Declares a struct and how it lies on the wire, field by field as in `PROTOCOL.md`.

@@ -3,7 +3,7 @@
 //! Neither side of this touches payload bytes: it says which of them go where, so that they can
 //! move between a socket and their place in one step.
 
-use core::ops::Range;
+use core::{num::NonZeroU32, ops::Range};
 
 use crate::{
     envelope::{Header, PartHeader},
@@ -49,17 +49,17 @@ impl Iterator for Cut {
     fn next(&mut self) -> Option<Part> {
         let total = self.header.payload_len as usize;
         let payload = self.next..total.min(self.next.saturating_add(self.room));
-        let head = match self.index {
-            0 => self.header.to_bytes(),
-            _ if payload.is_empty() => return None,
-            chunk_index => {
+        let head = match (self.index, NonZeroU32::new(payload.len() as u32)) {
+            (0, _) => self.header.to_bytes(),
+            (_, None) => return None,
+            (chunk_index, Some(chunk_payload_len)) => {
                 let mut head = [0; PartHeader::LEN];
                 PartHeader {
                     message_id: self.header.message_id,
                     total_message_len: Header::LEN as u32 + self.header.payload_len,
                     chunk_index,
                     chunk_count: count(total, self.room, self.room),
-                    chunk_payload_len: payload.len() as u32,
+                    chunk_payload_len,
                 }
                 .write(&mut head);
                 head
@@ -127,14 +127,15 @@ impl Join {
     /// It does not continue this message.
     pub fn push(&mut self, head: &[u8], payload_len: usize) -> Result<(), Fault> {
         let part = PartHeader::read(head).map_err(Fault::BadPart)?;
+        let chunk_payload_len = NonZeroU32::new(payload_len as u32).ok_or(Fault::WrongPart)?;
         let expected = PartHeader {
             message_id: self.header.message_id,
             total_message_len: Header::LEN as u32 + self.header.payload_len,
             chunk_index: self.index,
             chunk_count: self.count,
-            chunk_payload_len: payload_len as u32,
+            chunk_payload_len,
         };
-        if payload_len == 0 || part != expected || payload_len > self.missing() {
+        if part != expected || payload_len > self.missing() {
             return Err(Fault::WrongPart);
         }
         self.filled += payload_len;

@@ -7,10 +7,7 @@ use netipc_proto::{Header, Kind, PartHeader};
 use super::image::{Image, image};
 use crate::{
     border::{bytes, bytes_mut},
-    errors::{
-        NIPC_ERR_BAD_LAYOUT, NIPC_ERR_TRUNCATED, NIPC_OK, NO_ARGUMENT, malformed, nipc_error_t,
-        note,
-    },
+    errors::{NIPC_ERR_TRUNCATED, NIPC_OK, NO_ARGUMENT, malformed, nipc_error_t},
 };
 
 image! {
@@ -42,15 +39,26 @@ image! {
 }
 
 impl nipc_header_t {
-    /// Fills in what does not depend on the caller, for a payload of `payload_len` bytes. `None` if
-    /// there is no such kind of message.
-    pub(crate) fn complete(&mut self, payload_len: u32) -> Option<Header> {
-        let kind = Kind::from_code(self.kind)?;
-        let &mut nipc_header_t { flags, code, transport_status, item_count, message_id, .. } = self;
-        let header =
-            Header { kind, flags, code, transport_status, payload_len, item_count, message_id };
-        *self = nipc_header_t::from_wire(&header.to_bytes())?;
-        Some(header)
+    /// Fills in what does not depend on the caller, for a payload of `payload_len` bytes, and says
+    /// which rules hold for the message. A kind that is none goes out as it is, under the rules of
+    /// control messages: refusing it is up to the peer.
+    pub(crate) fn complete(&mut self, payload_len: u32) -> Header {
+        let &mut nipc_header_t { kind, flags, code, .. } = self;
+        let &mut nipc_header_t { transport_status, item_count, message_id, .. } = self;
+        let rules = Kind::from_code(kind).unwrap_or(Kind::Control);
+        let header = Header {
+            kind: rules,
+            flags,
+            code,
+            transport_status,
+            payload_len,
+            item_count,
+            message_id,
+        };
+        if let Some(complete) = nipc_header_t::from_wire(&header.to_bytes()) {
+            *self = nipc_header_t { kind, ..complete };
+        }
+        header
     }
 }
 
@@ -83,14 +91,11 @@ abi! {
         let (Some(wire), false) = (bytes(buf, buf_len), out.is_null()) else { return NO_ARGUMENT };
         match (PartHeader::read(wire), nipc_chunk_header_t::from_wire(wire)) {
             (Err(error), _) => malformed(error),
-            (Ok(part), Some(chunk)) if part.chunk_payload_len != 0 => {
+            (Ok(_), Some(chunk)) => {
                 out.write(chunk);
                 NIPC_OK
             }
-            _ => {
-                note("part of a message without any bytes");
-                NIPC_ERR_BAD_LAYOUT
-            }
+            (Ok(_), None) => NIPC_ERR_TRUNCATED,
         }
     }
 

@@ -1,8 +1,6 @@
 //! Envelopes, part headers, the payloads of the handshake, and batches.
 
-use netipc_proto::{
-    Fault, Header, Hello, HelloAck, Items, ItemsWriter, PartHeader, Rule, parts::Join,
-};
+use netipc_proto::{Header, Hello, HelloAck, Items, ItemsWriter, PartHeader, Rule};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,10 +31,6 @@ pub(crate) fn header_fields(header: &Header) -> Value {
 }
 
 pub(crate) fn part_header(vector: &Vector) -> Result<(), String> {
-    if vector.rule() == Some("K5") {
-        // A part of no bytes has a header like any other; it only continues nothing.
-        return joins_nothing(&vector.bytes("hex"));
-    }
     decode(vector, |bytes| {
         let part = PartHeader::read(bytes)?;
         let fields = json!({
@@ -44,21 +38,10 @@ pub(crate) fn part_header(vector: &Vector) -> Result<(), String> {
             "total_message_len": part.total_message_len,
             "chunk_index": part.chunk_index,
             "chunk_count": part.chunk_count,
-            "chunk_payload_len": part.chunk_payload_len,
+            "chunk_payload_len": part.chunk_payload_len.get(),
         });
         Ok((fields, Some(written(PartHeader::LEN, |to| part.write(to)))))
     })
-}
-
-/// Complains if the header of a part without bytes is taken for a continuation.
-fn joins_nothing(head: &[u8]) -> Result<(), String> {
-    let part = PartHeader::read(head).map_err(|why| why.to_string())?;
-    let payload_len = part.total_message_len - Header::LEN as u32;
-    let header = Header::request(1, part.message_id, payload_len);
-    let first = payload_len as usize / part.chunk_count as usize;
-    let packet_size = (Header::LEN + first) as u32;
-    let mut join = Join::start(&header, first, packet_size).map_err(|why| why.to_string())?;
-    same("part", join.push(head, 0), Err(Fault::WrongPart))
 }
 
 pub(crate) fn hello(vector: &Vector) -> Result<(), String> {
