@@ -1,8 +1,11 @@
-/* check.h - what every C test uses: checks that say where they failed, a directory of its own, and
-   time. A test program runs its tests in order and returns how many checks failed. */
+/* check.h - what every C test uses: checks that say where they failed, a directory of its own, time,
+   and events between threads. A test program runs its tests in order and returns how many checks
+   failed. */
 #ifndef NETIPC_TESTS_CHECK_H
 #define NETIPC_TESTS_CHECK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +88,31 @@ static inline long long check_now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Something that happens in one thread and is waited for in others. */
+struct event {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool happened;
+};
+
+#define EVENT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false}
+
+static inline void event_set(struct event *event, bool happened)
+{
+    pthread_mutex_lock(&event->lock);
+    event->happened = happened;
+    pthread_cond_broadcast(&event->changed);
+    pthread_mutex_unlock(&event->lock);
+}
+
+static inline void event_wait(struct event *event)
+{
+    pthread_mutex_lock(&event->lock);
+    while (!event->happened)
+        pthread_cond_wait(&event->changed, &event->lock);
+    pthread_mutex_unlock(&event->lock);
 }
 
 #endif

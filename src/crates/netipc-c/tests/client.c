@@ -214,59 +214,66 @@ static void session_of_a_client_can_be_used_by_hand(void)
     }
 }
 
-static void *abort_soon(void *client)
+struct never {
+    struct event asked, finish;
+    nipc_client_ctx_t client;
+};
+
+static void *abort_when_asked(void *arg)
 {
-    usleep(50 * 1000);
-    nipc_client_abort(client);
+    struct never *never = arg;
+    event_wait(&never->asked);
+    nipc_client_abort(&never->client);
     return NULL;
 }
 
 static bool never_answers(void *user, const nipc_cgroups_req_t *request,
                           nipc_cgroups_builder_t *reply)
 {
+    struct never *never = user;
     (void)request;
     (void)reply;
-    while (!__atomic_load_n((bool *)user, __ATOMIC_ACQUIRE))
-        usleep(1000);
+    event_set(&never->asked, true);
+    event_wait(&never->finish);
     return true;
 }
 
 static void deadlines_and_aborts_end_calls(void)
 {
     for (int i = 0; i < 2; i++) {
-        bool finish = false;
+        struct never never = {.asked = EVENT, .finish = EVENT};
         nipc_managed_server_t server;
         nipc_server_config_t server_config = {.supported_profiles = both[i], .auth_token = 7};
-        nipc_cgroups_service_handler_t handler = {.handle = never_answers, .user = &finish};
+        nipc_cgroups_service_handler_t handler = {.handle = never_answers, .user = &never};
         pthread_t thread, aborter;
         REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 2, &handler) ==
                 NIPC_OK);
         pthread_create(&thread, NULL, server_main, &server);
 
         nipc_client_config_t config = provider_client(both[i]);
-        nipc_client_ctx_t client;
         nipc_cgroups_resp_view_t view;
-        nipc_client_init(&client, check_dir(), "never", &config);
-        nipc_client_refresh(&client);
+        nipc_client_init(&never.client, check_dir(), "never", &config);
+        nipc_client_refresh(&never.client);
         long long start = check_now_ms();
-        CHECK_EQ(nipc_client_call_cgroups_snapshot_timeout(&client, &view, 100), NIPC_ERR_TIMEOUT);
+        CHECK_EQ(nipc_client_call_cgroups_snapshot_timeout(&never.client, &view, 100), NIPC_ERR_TIMEOUT);
         CHECK(check_now_ms() - start >= 100 && check_now_ms() - start < 5000);
-        CHECK_EQ(client.state, NIPC_CLIENT_BROKEN);
+        CHECK_EQ(never.client.state, NIPC_CLIENT_BROKEN);
 
-        nipc_client_refresh(&client);
-        CHECK(nipc_client_ready(&client));
+        nipc_client_refresh(&never.client);
+        CHECK(nipc_client_ready(&never.client));
         start = check_now_ms();
-        pthread_create(&aborter, NULL, abort_soon, &client);
-        CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_ABORTED);
+        event_set(&never.asked, false);
+        pthread_create(&aborter, NULL, abort_when_asked, &never);
+        CHECK_EQ(nipc_client_call_cgroups_snapshot(&never.client, &view), NIPC_ERR_ABORTED);
         CHECK(check_now_ms() - start < 10000);
         pthread_join(aborter, NULL);
-        CHECK_EQ(client.abort_requested, 1);
-        CHECK(!nipc_client_refresh(&client));
-        nipc_client_clear_abort(&client);
-        CHECK(nipc_client_refresh(&client));
-        nipc_client_close(&client);
+        CHECK_EQ(never.client.abort_requested, 1);
+        CHECK(!nipc_client_refresh(&never.client));
+        nipc_client_clear_abort(&never.client);
+        CHECK(nipc_client_refresh(&never.client));
+        nipc_client_close(&never.client);
 
-        __atomic_store_n(&finish, true, __ATOMIC_RELEASE);
+        event_set(&never.finish, true);
         nipc_server_stop(&server);
         pthread_join(thread, NULL);
         nipc_server_destroy(&server);

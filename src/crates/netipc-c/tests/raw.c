@@ -10,6 +10,7 @@ static nipc_error_t increment(void *user, const nipc_header_t *header, const uin
     uint64_t value;
     (void)user;
     CHECK_EQ(header->code, NIPC_METHOD_INCREMENT);
+    CHECK(header->flags == 0 && header->item_count == 1 && header->payload_len == len);
     nipc_error_t error = nipc_increment_decode(payload, len, &value);
     if (error != NIPC_OK)
         return error;

@@ -28,7 +28,7 @@ static nipc_cgroups_service_handler_t handler = {
 };
 
 static nipc_managed_server_t *running_server; /* for whoever stops it */
-static unsigned ready;
+static struct event ready = EVENT;
 
 static void *server_main(void *arg)
 {
@@ -43,7 +43,7 @@ static void *server_main(void *arg)
     nipc_managed_server_t server;
     nipc_server_init_typed(&server, RUN_DIR, "cgroups-snapshot", &config, 4, &handler);
     running_server = &server;
-    __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
+    event_set(&ready, true);
     nipc_server_run(&server);
 
     nipc_server_stop(&server);
@@ -60,7 +60,7 @@ static void *default_server_main(void *arg)
     nipc_managed_server_t server;
     nipc_server_init_typed(&server, RUN_DIR, "default", &config, 4, &handler);
     running_server = &server;
-    __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
+    event_set(&ready, true);
     nipc_server_run(&server);
     nipc_server_destroy(&server);
     return NULL;
@@ -69,10 +69,9 @@ static void *default_server_main(void *arg)
 static pthread_t start(void *(*main_of_it)(void *))
 {
     pthread_t thread;
-    __atomic_store_n(&ready, 0, __ATOMIC_RELEASE);
+    event_set(&ready, false);
     REQUIRE(pthread_create(&thread, NULL, main_of_it, NULL) == 0);
-    while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
-        usleep(1000);
+    event_wait(&ready);
     return thread;
 }
 

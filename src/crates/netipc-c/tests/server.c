@@ -93,8 +93,7 @@ static void method_served_can_be_changed_while_running(void)
 }
 
 struct stuck {
-    nipc_managed_server_t server;
-    unsigned entered, release, left; /* atomic */
+    struct event entered, release, left;
 };
 
 static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
@@ -102,11 +101,10 @@ static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
 {
     struct stuck *stuck = user;
     (void)request;
-    __atomic_store_n(&stuck->entered, 1, __ATOMIC_RELEASE);
-    while (!__atomic_load_n(&stuck->release, __ATOMIC_ACQUIRE))
-        usleep(1000);
+    event_set(&stuck->entered, true);
+    event_wait(&stuck->release);
     nipc_cgroups_builder_set_header(reply, 0, 1);
-    __atomic_store_n(&stuck->left, 1, __ATOMIC_RELEASE);
+    event_set(&stuck->left, true);
     return true;
 }
 
@@ -127,7 +125,7 @@ static void drain_leaves_a_stuck_handler_behind(void)
     uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
     for (int i = 0; i < 2; i++) {
         /* What a handler uses must live as long as the handler, the server need not. */
-        static struct stuck stuck[2];
+        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT}, {EVENT, EVENT, EVENT}};
         nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
         nipc_managed_server_t *server = malloc(sizeof *server);
@@ -136,8 +134,7 @@ static void drain_leaves_a_stuck_handler_behind(void)
                 NIPC_OK);
         pthread_create(&running, NULL, server_main, server);
         pthread_create(&asking, NULL, ask_once, &both[i]);
-        while (!__atomic_load_n(&stuck[i].entered, __ATOMIC_ACQUIRE))
-            usleep(1000);
+        event_wait(&stuck[i].entered);
         long long start = check_now_ms();
         CHECK(!nipc_server_drain(server, 100));
         CHECK(check_now_ms() - start < 10000);
@@ -145,9 +142,8 @@ static void drain_leaves_a_stuck_handler_behind(void)
         nipc_server_destroy(server);
         free(server);
         pthread_join(asking, NULL);
-        __atomic_store_n(&stuck[i].release, 1, __ATOMIC_RELEASE);
-        while (!__atomic_load_n(&stuck[i].left, __ATOMIC_ACQUIRE))
-            usleep(1000);
+        event_set(&stuck[i].release, true);
+        event_wait(&stuck[i].left);
     }
 }
 

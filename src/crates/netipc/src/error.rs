@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, io, sync::Arc};
 
-use netipc_proto::Malformed;
+use netipc_proto::{Fault, Malformed};
 
 /// What kind of failure it was: what a program decides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +108,7 @@ pub struct Error {
 enum Cause {
     System(Arc<io::Error>),
     Malformed(Malformed),
+    Fault(Fault),
 }
 
 /// What this crate's functions return.
@@ -161,6 +162,14 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Which rule of its session a message broke, if that was it.
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.cause {
+            Some(Cause::Fault(fault)) => Some(fault),
+            _ => None,
+        }
+    }
 }
 
 /// What the number of an operating system's error means here.
@@ -198,6 +207,20 @@ impl From<Malformed> for Error {
     }
 }
 
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault {
+            Fault::Malformed(_) | Fault::Trailing | Fault::Length => ErrorKind::Protocol,
+            Fault::BadPart(_) | Fault::WrongPart => ErrorKind::Parts,
+            Fault::PacketSize => ErrorKind::InvalidInput,
+            Fault::TooLong { .. } | Fault::TooManyItems { .. } => ErrorKind::LimitExceeded,
+            Fault::DuplicateId(_) => ErrorKind::DuplicateId,
+            Fault::UnknownId(_) => ErrorKind::UnknownId,
+        };
+        Error { kind, context: Cow::Borrowed(""), cause: Some(Cause::Fault(fault)) }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.context.is_empty() {
@@ -206,6 +229,7 @@ impl fmt::Display for Error {
         match &self.cause {
             Some(Cause::System(cause)) => write!(f, "{}", crate::sys::describe(cause)),
             Some(Cause::Malformed(cause)) => write!(f, "{}: {cause}", self.kind),
+            Some(Cause::Fault(cause)) => write!(f, "{}: {cause}", self.kind),
             None => write!(f, "{}", self.kind),
         }
     }
@@ -216,6 +240,7 @@ impl std::error::Error for Error {
         match &self.cause {
             Some(Cause::System(cause)) => Some(&**cause),
             Some(Cause::Malformed(cause)) => Some(cause),
+            Some(Cause::Fault(cause)) => Some(cause),
             None => None,
         }
     }

@@ -422,17 +422,3 @@ impl Session {
 fn message_limit(rules: &Rules) -> usize {
     (rules.incoming.payload_bytes as usize).saturating_add(Header::LEN)
 }
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        let kind = match fault {
-            Fault::Malformed(_) | Fault::Trailing | Fault::Length => ErrorKind::Protocol,
-            Fault::BadPart(_) | Fault::WrongPart => ErrorKind::Parts,
-            Fault::PacketSize => ErrorKind::InvalidInput,
-            Fault::TooLong { .. } | Fault::TooManyItems { .. } => ErrorKind::LimitExceeded,
-            Fault::DuplicateId(_) => ErrorKind::DuplicateId,
-            Fault::UnknownId(_) => ErrorKind::UnknownId,
-        };
-        Error::new(kind, fault.to_string())
-    }
-}

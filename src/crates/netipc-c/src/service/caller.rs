@@ -157,6 +157,8 @@ pub(super) fn call_code(error: &Error) -> nipc_error_t {
         ErrorKind::TimedOut => NIPC_ERR_TIMEOUT,
         ErrorKind::Aborted => NIPC_ERR_ABORTED,
         ErrorKind::LimitExceeded | ErrorKind::Exhausted => NIPC_ERR_OVERFLOW,
+        // What breaks the rules of a session is lost with it.
+        ErrorKind::Protocol if error.fault().is_some() => NIPC_ERR_TRUNCATED,
         ErrorKind::InvalidInput
         | ErrorKind::Protocol
         | ErrorKind::Unsupported

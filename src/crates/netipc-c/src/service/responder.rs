@@ -169,7 +169,11 @@ struct Answering<'a> {
 
 impl Handler<Bytes> for Answering<'_> {
     fn handle(&self, asked: &&[u8], reply: &mut BytesReply<'_>) -> Result<(), Declined> {
-        let answered = self.answer.dispatch(self.request, asked, reply.out);
+        // An item of a batch is shown to the handler as the request it is.
+        let flags = self.request.flags & !Header::BATCH;
+        let payload_len = asked.len() as u32;
+        let request = Header { flags, item_count: 1, payload_len, ..*self.request };
+        let answered = self.answer.dispatch(&request, asked, reply.out);
         reply.len = answered.map_err(|code| match code {
             NIPC_ERR_OVERFLOW => Declined::Full,
             NIPC_ERR_HANDLER_FAILED => Declined::Failed,

@@ -57,12 +57,16 @@ pub(crate) struct nipc_uds_client_config_t {
 }
 
 impl nipc_uds_client_config_t {
-    /// What it asks for. At this level the usual response is no longer than the usual request.
+    /// What it asks for. At this level 0 is the usual limit, which does not grow, and the usual
+    /// response is no longer than the usual request.
     fn options(&self) -> SessionOptions {
         SessionOptions {
             supported_profiles: self.supported_profiles,
             preferred_profiles: self.preferred_profiles,
-            max_request_payload_bytes: self.max_request_payload_bytes,
+            max_request_payload_bytes: or_usual(
+                self.max_request_payload_bytes,
+                defaults::REQUEST_BYTES,
+            ),
             max_request_batch_items: self.max_request_batch_items,
             max_response_payload_bytes: or_usual(
                 self.max_response_payload_bytes,

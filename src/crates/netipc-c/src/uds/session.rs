@@ -165,7 +165,13 @@ impl nipc_uds_session_t {
         true
     }
 
-    fn send(&mut self, header: &Header, payload: &[u8]) -> Result<(), nipc_uds_error_t> {
+    /// Sends a message whose envelope is `wire`, under the rules for `header`.
+    fn send(
+        &mut self,
+        wire: &[u8],
+        header: &Header,
+        payload: &[u8],
+    ) -> Result<(), nipc_uds_error_t> {
         let tracked = self.role == NIPC_UDS_ROLE_CLIENT && header.kind == Kind::Request;
         if tracked {
             if self.ids().contains(&header.message_id) {
@@ -184,8 +190,9 @@ impl nipc_uds_session_t {
             }
         };
         let socket = self.socket();
-        for part in parts {
-            if let Err(error) = socket.send(&part.head, &payload[part.payload], Wait::FOREVER) {
+        for (index, part) in parts.enumerate() {
+            let head = if index == 0 { wire } else { &part.head[..] };
+            if let Err(error) = socket.send(head, &payload[part.payload], Wait::FOREVER) {
                 self.inflight_count = 0;
                 note_error(&error);
                 return Err(NIPC_UDS_ERR_SEND);
@@ -364,10 +371,9 @@ abi! {
             note("a message of more than 4 GiB");
             return NIPC_UDS_ERR_LIMIT_EXCEEDED;
         };
-        let Some(header) = hdr.complete(len) else {
-            return bad_param("send a message of a kind that there is not");
-        };
-        session.send(&header, payload).map_or_else(|error| error, |()| NIPC_UDS_OK)
+        let header = hdr.complete(len);
+        let sent = session.send(hdr.wire(), &header, payload);
+        sent.map_or_else(|error| error, |()| NIPC_UDS_OK)
     }
 
     fn nipc_uds_receive(

@@ -1,7 +1,7 @@
 //! One request and its answer, over as many sessions as it takes.
 
 use netipc_proto::{
-    Agreement, Header, Kind, Service, Status,
+    Agreement, Defect, Header, Kind, Service, Status,
     retry::{Failure, Next, Retry},
 };
 
@@ -79,9 +79,10 @@ impl<S: Service> Client<S> {
         }
         session.send(&header, &self.request, wait)?;
         let response = session.receive(wait)?;
-        let answers = response.kind == Kind::Response
-            && response.code == header.code
-            && response.message_id == header.message_id;
+        if response.kind != Kind::Response {
+            return Err(Header::LAYOUT.wrong("kind", Defect::BadKind, "is no response").into());
+        }
+        let answers = response.code == header.code && response.message_id == header.message_id;
         if !answers {
             return Err(Error::new(ErrorKind::Protocol, "the response is to another request"));
         }
@@ -105,7 +106,8 @@ impl<S: Service> Client<S> {
             }
         }
         if items > 1 && (!response.is_batch() || response.item_count != items) {
-            return Err(Error::new(ErrorKind::Protocol, "the response has other items"));
+            let why = "has other items than the request";
+            return Err(Header::LAYOUT.wrong("item_count", Defect::BadItemCount, why).into());
         }
         Ok(Answers::<S>::read(session.payload(), items)?.check()?)
     }

@@ -2,7 +2,7 @@
 
 use std::{mem, time::Duration};
 
-use netipc_proto::{Found, Lookup, Mismatch, Step, Stitch};
+use netipc_proto::{Defect, Found, Lookup, LookupReplyHeader, Mismatch, Step, Stitch};
 
 use super::Client;
 use crate::{
@@ -105,13 +105,18 @@ impl<L: Lookup> Client<L> {
 
 fn mismatch(mismatch: Mismatch) -> Error {
     let kind = match mismatch {
+        Mismatch::Count => {
+            let why = "has not one item per key";
+            let head = LookupReplyHeader::LAYOUT;
+            return head.wrong("item_count", Defect::BadItemCount, why).into();
+        }
         Mismatch::Unwritable(_) => ErrorKind::InvalidInput,
         Mismatch::TooManyKeys
         | Mismatch::TooManyCalls
         | Mismatch::TooLong
         | Mismatch::KeyTooLong
         | Mismatch::NoProgress => ErrorKind::LimitExceeded,
-        Mismatch::Count | Mismatch::Keys | Mismatch::Generation => ErrorKind::Protocol,
+        Mismatch::Keys | Mismatch::Generation => ErrorKind::Protocol,
     };
     Error::new(kind, mismatch.to_string())
 }

@@ -16,7 +16,7 @@ extern "C" {
  * Makes a server of any method whose handler gets and writes payloads as they are. What the handler
  * returns decides the status: NIPC_OK; NIPC_ERR_OVERFLOW: LIMIT_EXCEEDED; NIPC_ERR_HANDLER_FAILED:
  * INTERNAL_ERROR; any other error: BAD_ENVELOPE. Batches are split: the handler sees one item at a
- * time. All else as nipc_server_init_typed().
+ * time, with the header of a request of its own. All else as nipc_server_init_typed().
  */
 nipc_error_t nipc_server_init_raw_for_tests(nipc_managed_server_t *server, const char *run_dir,
                                             const char *service_name,
