@@ -246,7 +246,7 @@ static void deadlines_and_aborts_end_calls(void)
         nipc_server_config_t server_config = {.supported_profiles = both[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = never_answers, .user = &never};
         pthread_t thread, aborter;
-        REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 2, &handler) ==
+        REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 3, &handler) ==
                 NIPC_OK);
         pthread_create(&thread, NULL, server_main, &server);
 
@@ -270,7 +270,7 @@ static void deadlines_and_aborts_end_calls(void)
         CHECK_EQ(never.client.abort_requested, 1);
         CHECK(!nipc_client_refresh(&never.client));
         nipc_client_clear_abort(&never.client);
-        CHECK(nipc_client_refresh(&never.client));
+        CHECK(nipc_client_refresh(&never.client) && nipc_client_ready(&never.client));
         nipc_client_close(&never.client);
 
         event_set(&never.finish, true);
