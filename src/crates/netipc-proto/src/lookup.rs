@@ -354,6 +354,7 @@ impl<'a, L: Lookup> Found<'a, L> {
     /// # Errors
     ///
     /// The reply as a whole breaks a rule. If an item does, reading that item panics.
+    #[doc(hidden)]
     pub fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let head = LookupReplyHeader::read(bytes)?;
         let rule = Rule::Packed(L::ITEM..=usize::MAX);

@@ -1,16 +1,18 @@
 //! Snapshots and batches that do not know beforehand how many items they get (PROTOCOL.md,
 //! sections 5 and 16).
 
+mod doors;
 mod random;
 
+use doors::Probe;
 use netipc_proto::{
     Declined, Header, ItemsWriter, Service, Status, Text, Unwritable,
     kinds::{
-        CgroupsSnapshot, Increment,
+        AppsLookup, CgroupsLookup, CgroupsSnapshot, Increment, StringReverse,
         cgroups_snapshot::{Builder, Cgroup},
         increment::Number,
     },
-    respond,
+    respond, respond_one,
 };
 use random::rounds;
 
@@ -128,4 +130,63 @@ fn one_item_that_fails_fails_its_batch() {
     assert_eq!(answer(Some(Declined::Failed), 48), failed(Status::InternalError));
     assert_eq!(answer(Some(Declined::Invalid), 48), failed(Status::BadEnvelope));
     assert_eq!(answer(Some(Declined::Full), 48), failed(Status::LimitExceeded));
+}
+
+#[test]
+fn a_message_is_resumed_only_in_a_state_it_can_be_in() {
+    let mut out = [0; 100];
+    let mut resumed = |slots, count, end| {
+        let resumed = ItemsWriter::resume(&mut out, 16, slots, count, end);
+        resumed.map(|writer| (writer.count(), writer.end()))
+    };
+    // Two entries end at 32, and all there is at 100.
+    assert_eq!(resumed(2, 0, 32), Ok((0, 32)));
+    assert_eq!(resumed(2, 2, 100), Ok((2, 100)));
+    assert_eq!(resumed(2, 3, 40), Err(Unwritable::Full), "more than there are entries");
+    assert_eq!(resumed(2, 1, 31), Err(Unwritable::Full), "ends in its directory");
+    assert_eq!(resumed(2, 1, 101), Err(Unwritable::Full), "ends outside");
+    assert_eq!(resumed(11, 0, 100), Err(Unwritable::Full), "a directory longer than all");
+    assert_eq!(resumed(u32::MAX, 0, 100), Err(Unwritable::Full));
+}
+
+#[test]
+fn a_limit_too_small_for_any_answer_is_a_limit() {
+    fn answer<S: Probe>(request: S::Request<'_>) {
+        let mut payload = vec![0; S::request_len(request)];
+        S::write_request(request, &mut payload).expect("there is room");
+        let header = Header::request(S::METHOD, 1, 0);
+        let status = |room| {
+            let response = respond::<S>(&S::answer, &header, &payload, &mut vec![0; room]).header;
+            Status::from_code(response.transport_status).expect("a status")
+        };
+        assert_eq!(status(4096), Status::Ok, "{}", S::NAME);
+        let least = (0..4096).find(|&room| status(room) == Status::Ok).expect("some room does");
+        assert!(least > 0, "{} answers with nothing", S::NAME);
+        for room in 0..least {
+            assert_eq!(status(room), Status::LimitExceeded, "{} within {room}", S::NAME);
+        }
+    }
+    answer::<Increment>(1);
+    answer::<StringReverse>(b"");
+    answer::<StringReverse>(b"abc");
+    answer::<CgroupsSnapshot>(());
+    answer::<CgroupsLookup>(&[]);
+    answer::<CgroupsLookup>(&[b"/a"]);
+    answer::<CgroupsLookup>(&[b"/a", b"/bc"]);
+    answer::<AppsLookup>(&[]);
+    answer::<AppsLookup>(&[1]);
+    answer::<AppsLookup>(&[1, 2, 3]);
+}
+
+#[test]
+fn as_many_answers_as_there_may_be_fit_one_reply() {
+    // A reply that counted again what is still to come for each answer would take minutes.
+    let pids: Vec<u32> = (0..65536).collect();
+    let mut request = vec![0; AppsLookup::request_len(&pids)];
+    AppsLookup::write_request(&pids, &mut request).expect("there is room");
+    let mut out = vec![0; 32 << 20];
+    let length =
+        respond_one::<AppsLookup>(&AppsLookup::answer, &request, &mut out).expect("there is room");
+    let found = AppsLookup::read_reply(&out[..length]).expect("it was written");
+    assert!(found.iter().zip(pids).all(|(item, pid)| item.key == pid && item.value.is_ok()));
 }

@@ -44,6 +44,19 @@ fn keeps_apart_what_is_in_flight_in_any_order() {
 }
 
 #[test]
+fn any_number_of_requests_may_be_in_flight() {
+    let mut client = rules(Role::Client);
+    for id in 0..100_000 {
+        assert_eq!(client.send(&Header::request(1, id, 8)), Ok(()));
+    }
+    assert_eq!(client.in_flight(), 100_000);
+    for id in (0..50_000).chain((50_000..100_000).rev()) {
+        assert_eq!(client.receive(&response(id)), Ok(()));
+    }
+    assert_eq!(client.in_flight(), 0);
+}
+
+#[test]
 fn servers_keep_no_record_of_ids() {
     let mut server = rules(Role::Server);
     for _ in 0..2 {

@@ -51,6 +51,11 @@ fn silent_connectors_cost_others_nothing_and_do_not_delay_the_end() {
         let silent: Vec<_> = (0..100).map(|_| Peer::connect(&dir, "increment")).collect();
         let mut client = client::<Increment>(&dir, "increment", &session);
         assert_eq!(client.call(1).unwrap(), 2, "over {carrier}");
+        // Who said nothing has no region.
+        let shared = client.session().unwrap().is_shared_memory();
+        let files = dir.entries();
+        let regions = files.iter().filter(|name| name.ends_with(".ipcshm")).count();
+        assert_eq!(regions, usize::from(shared), "{files:?}");
         let ((), took) = timed(|| server.stop());
         // Those who have not said hello would have 5 seconds to do so.
         assert!(took < Duration::from_secs(4), "{took:?}");

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use common::{
     Dir, increment_server, patient,
     peer::{Fake, Peer, RawListener, grant, hello},
-    served, timed,
+    process, served, timed,
 };
 use netipc::{
     Client, ClientState, Error, ErrorKind, ServerOptions, SessionOptions,
@@ -220,16 +220,57 @@ fn a_grant_of_what_was_not_asked_for_makes_no_session() {
 }
 
 #[test]
-fn a_socket_nobody_listens_on_is_no_provider() {
+fn what_is_no_socket_of_a_provider_is_no_provider() {
     let dir = Dir::new();
-    let listener = RawListener::bind(&dir, "increment", 1);
     let path = dir.join("increment.sock");
-    std::fs::rename(&path, dir.join("kept")).unwrap();
+    let listener = RawListener::bind(&dir, "increment", 1);
+    std::fs::rename(&path, dir.join("dead")).unwrap();
     drop(listener);
-    std::fs::rename(dir.join("kept"), &path).unwrap();
-    let mut client = increment_client(&dir);
+    let stream = std::os::unix::net::UnixListener::bind(dir.join("stream")).unwrap();
+    let datagrams = std::os::unix::net::UnixDatagram::bind(dir.join("datagrams")).unwrap();
+    std::fs::write(dir.join("file"), "text").unwrap();
+    std::os::unix::fs::symlink("loop", dir.join("loop")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.join("dangling")).unwrap();
+    for what in ["dead", "stream", "datagrams", "file", "loop", "dangling"] {
+        std::os::unix::fs::symlink(what, &path).unwrap();
+        let mut client = increment_client(&dir);
+        assert!(client.refresh(), "{what}");
+        assert_eq!(client.status().state, ClientState::NotFound, "{what}");
+        let error = client.last_error().unwrap();
+        assert!(error.to_string().starts_with("connect to "), "{error}");
+        assert!(error.raw_os_error().is_some(), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+    // Nor can there be one in what is no directory.
+    let mut client = increment_client(&dir.join("file"));
     client.refresh();
     assert_eq!(client.status().state, ClientState::NotFound);
+    drop((stream, datagrams));
+}
+
+#[test]
+fn who_cannot_ask_knows_nothing_of_the_provider() {
+    let dir = Dir::new();
+    let listener = RawListener::bind(&dir, "increment", 0);
+    let _waiting = Peer::connect(&dir, "increment");
+    let busy = Duration::from_millis(50);
+    let mut client = patient::<Increment>(&dir, "increment", &usual(), busy);
+    client.refresh();
+    assert_eq!(client.last_error().unwrap().kind(), ErrorKind::Busy);
+    assert_eq!(client.status().state, ClientState::Disconnected);
+    drop(listener);
+
+    if !process::alone("who_cannot_ask_knows_nothing_of_the_provider") {
+        return;
+    }
+    let mut client = increment_client(&dir);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let none = rustix::process::Rlimit { current: Some(0), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, none).unwrap();
+    client.refresh();
+    assert_eq!(client.last_error().unwrap().kind(), ErrorKind::Exhausted);
+    assert_eq!(client.status().state, ClientState::Disconnected);
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl<S: Service> Client<S> {
                 Next::Again => {
                     // If there is no session to be had, what broke the first one is what to tell.
                     if let Err(reconnect) = self.reconnect(wait) {
-                        return Err(if is_call_over(&reconnect) { reconnect } else { error });
+                        return Err(if is_over(wait) { reconnect } else { error });
                     }
                 }
                 Next::Grow => {
@@ -55,7 +55,7 @@ impl<S: Service> Client<S> {
                             return Err(error);
                         }
                         Err(reconnect) => {
-                            return Err(if is_call_over(&reconnect) { reconnect } else { error });
+                            return Err(if is_over(wait) { reconnect } else { error });
                         }
                     }
                     let after = self.limits();
@@ -133,11 +133,17 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Makes a session in place of the one that broke.
+    /// Makes a session in place of the one that broke. Does not begin to when the call is over, and
+    /// one that is over while it tries leaves the state it leaves anywhere else.
     pub(super) fn reconnect(&mut self, wait: Wait<'_>) -> Result<()> {
         self.drop_session(ClientState::Broken);
+        wait.remaining()?;
         let connected = self.connect(wait);
         self.count_connection(ClientState::Broken, connected.is_ok());
+        if connected.is_err() && is_over(wait) {
+            self.status.state = ClientState::Broken;
+            wait.remaining()?;
+        }
         connected
     }
 
@@ -169,6 +175,10 @@ impl<S: Service> Client<S> {
             Err(error) => {
                 self.status.state = match error.kind() {
                     ErrorKind::NotFound | ErrorKind::PermissionDenied => ClientState::NotFound,
+                    // What the system calls incompatible is a socket, not a service.
+                    ErrorKind::Incompatible if error.raw_os_error().is_some() => {
+                        ClientState::NotFound
+                    }
                     ErrorKind::AuthenticationFailed => ClientState::AuthFailed,
                     ErrorKind::Incompatible
                     | ErrorKind::NoCommonProfile
@@ -208,7 +218,8 @@ fn keeps_session(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
-/// Whether a failure to connect ends the call by itself.
-fn is_call_over(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Aborted)
+/// Whether the call's time is over, or it was called off. A peer that only took too long for its own
+/// step leaves the call time for another.
+fn is_over(wait: Wait<'_>) -> bool {
+    wait.remaining().is_err()
 }

@@ -2,9 +2,9 @@
 
 use std::{mem, time::Duration};
 
-use netipc_proto::{Defect, Found, Lookup, LookupReplyHeader, Mismatch, Step, Stitch};
+use netipc_proto::{Ceilings, Defect, Found, Lookup, LookupReplyHeader, Mismatch, Step, Stitch};
 
-use super::Client;
+use super::{Client, Failed};
 use crate::{
     error::{Error, ErrorKind, Result},
     wait::Wait,
@@ -49,61 +49,74 @@ impl<L: Lookup> Client<L> {
         keys: &'k [L::Key<'k>],
         out: &mut Vec<u8>,
         wait: Wait<'_>,
-    ) -> Result<bool> {
-        let mut stitch = Stitch::<L>::new(keys, self.options.ceilings, out).map_err(mismatch)?;
+    ) -> Result<bool, Failed> {
+        let ceilings = self.options.ceilings;
+        let mismatch = |why| mismatch(why, keys.len(), ceilings);
+        let mut stitch = Stitch::<L>::new(keys, ceilings, out).map_err(mismatch)?;
+        // A lookup that is over before it asked anything is like any other call.
+        let mut over: fn(Error) -> Failed = Failed::Call;
         loop {
-            wait.remaining()?;
-            let session = self.session.as_ref().ok_or(ErrorKind::NotReady)?;
+            let session = self.session.as_ref().ok_or(Error::from(ErrorKind::NotReady))?;
             match stitch.next(session.agreement()).map_err(mismatch)? {
                 Step::Done => {
                     stitch.finish();
                     return Ok(false);
                 }
                 Step::Grow(needed) => {
-                    let wish = self.request_wish;
-                    if !self.request_wish.need(needed as u64) {
+                    wait.remaining().map_err(over)?;
+                    if !self.grow_for_key(needed, wait)? {
                         stitch.no_larger_request();
-                        continue;
-                    }
-                    match self.reconnect(wait) {
-                        // The server takes no requests that long. What it took before it will take
-                        // again.
-                        Err(refusal) if refusal.kind() == ErrorKind::LimitExceeded => {
-                            self.request_wish = wish;
-                            self.reconnect(wait)?;
-                            stitch.no_larger_request();
-                        }
-                        reconnected => reconnected?,
                     }
                 }
                 Step::Ask => {
+                    wait.remaining().map_err(over)?;
                     self.request.resize(stitch.request_len(), 0);
                     stitch.write(&mut self.request).map_err(mismatch)?;
-                    match self.exchange(wait, 1) {
+                    let answered = self.exchange(wait, 1);
+                    over = Failed::BetweenRequests;
+                    match answered {
                         Ok(()) => {
-                            let session = self.session.as_ref().ok_or(ErrorKind::NotReady)?;
-                            if stitch.take(Found::again(session.payload())?).map_err(mismatch)? {
+                            let session = self.session.as_ref().expect("it was answered in one");
+                            let reply = Found::again(session.payload()).map_err(Error::from)?;
+                            if stitch.take(reply).map_err(mismatch)? {
                                 return Ok(true);
                             }
                         }
                         // Larger sessions were tried; fewer keys at once may do.
                         Err(error) if error.kind() == ErrorKind::LimitExceeded => {
                             if !stitch.halve() {
-                                return Err(error);
+                                return Err(error.into());
                             }
                             if !self.ready() {
                                 self.reconnect(wait)?;
                             }
                         }
-                        Err(error) => return Err(error),
+                        Err(error) => return Err(error.into()),
                     }
                 }
             }
         }
     }
+
+    /// Makes a session that takes requests of `needed` bytes. `false` if the server takes none.
+    fn grow_for_key(&mut self, needed: usize, wait: Wait<'_>) -> Result<bool> {
+        let wish = self.request_wish;
+        if !self.request_wish.need(needed as u64) {
+            return Ok(false);
+        }
+        match self.reconnect(wait) {
+            // What it took before it will take again.
+            Err(refusal) if refusal.kind() == ErrorKind::LimitExceeded => {
+                self.request_wish = wish;
+                self.reconnect(wait).map(|()| false)
+            }
+            reconnected => reconnected.map(|()| true),
+        }
+    }
 }
 
-fn mismatch(mismatch: Mismatch) -> Error {
+/// Why a lookup of so many `keys` fails although its requests were answered.
+fn mismatch(mismatch: Mismatch, keys: usize, ceilings: Ceilings) -> Error {
     let kind = match mismatch {
         Mismatch::Count => {
             let why = "has not one item per key";
@@ -118,5 +131,12 @@ fn mismatch(mismatch: Mismatch) -> Error {
         | Mismatch::NoProgress => ErrorKind::LimitExceeded,
         Mismatch::Keys | Mismatch::Generation => ErrorKind::Protocol,
     };
-    Error::new(kind, mismatch.to_string())
+    let Ceilings { items, subcalls, response_bytes } = ceilings;
+    let ceiling = match mismatch {
+        Mismatch::TooManyKeys => format!(" ({keys} keys, at most {items})"),
+        Mismatch::TooManyCalls => format!(" ({keys} keys within {subcalls} requests)"),
+        Mismatch::TooLong => format!(" ({response_bytes} bytes for {keys} keys)"),
+        _ => String::new(),
+    };
+    Error::new(kind, format!("{mismatch}{ceiling}"))
 }

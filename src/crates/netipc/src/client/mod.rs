@@ -315,7 +315,7 @@ impl<S: Service> Client<S> {
             S::write_request(request, &mut client.request)
                 .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
             client.is_stitched = false;
-            client.exchange(wait, 1)
+            Ok(client.exchange(wait, 1)?)
         })?;
         Ok(S::read_reply(self.reply())?)
     }
@@ -341,11 +341,11 @@ impl<S: Service> Client<S> {
             if count > limit {
                 // No other session would allow more: this is configured, and does not grow.
                 let context = format!("batch of {count} requests, of {limit} agreed on");
-                return Err(Error::new(ErrorKind::LimitExceeded, context));
+                return Err(Error::new(ErrorKind::LimitExceeded, context).into());
             }
             batch::write::<S>(requests, &mut client.request)
                 .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
-            client.exchange(wait, count)
+            Ok(client.exchange(wait, count)?)
         })?;
         let session = self.session.as_ref().expect("a successful call leaves its session");
         Ok(Answers::read(session.payload(), count)?)
@@ -361,18 +361,24 @@ impl<S: Service> Client<S> {
     fn logical_call(
         &mut self,
         timeout: Duration,
-        run: impl FnOnce(&mut Self, Wait<'_>) -> Result<()>,
+        run: impl FnOnce(&mut Self, Wait<'_>) -> Result<(), Failed>,
     ) -> Result<()> {
         let abort = self.abort.clone();
         let timeout = self.timeout_or(timeout);
         let done = if self.ready() {
             let wait = Wait::at_most(timeout).or(&abort);
-            wait.remaining().and_then(|_| run(self, wait))
+            wait.remaining().map_err(Failed::from).and_then(|_| run(self, wait))
         } else {
-            Err(ErrorKind::NotReady.into())
+            Err(Failed::Call(ErrorKind::NotReady.into()))
         };
-        done.map_err(|error| {
-            self.status.error_count = self.status.error_count.wrapping_add(1);
+        done.map_err(|failed| {
+            let error = match failed {
+                Failed::Call(error) => {
+                    self.status.error_count = self.status.error_count.wrapping_add(1);
+                    error
+                }
+                Failed::BetweenRequests(error) => error,
+            };
             let error = error.within(format_args!("ask {}", self.service));
             // Why there is no session stays the thing to tell.
             if error.kind() != ErrorKind::NotReady || self.last_error.is_none() {
@@ -382,5 +388,20 @@ impl<S: Service> Client<S> {
         })?;
         self.last_error = None;
         Ok(())
+    }
+}
+
+/// How a public call failed, as far as its counters care.
+enum Failed {
+    /// In the ordinary way: it counts as an error.
+    Call(Error),
+    /// Its time was over, or it was called off, while no request was under way: the session is as
+    /// good as before, and nothing is counted.
+    BetweenRequests(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed::Call(error)
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a private directory, and servers that run.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod lookup;
 pub mod peer;
 pub mod process;
 

@@ -44,6 +44,11 @@ impl RawListener {
         Peer::of(fd)
     }
 
+    /// The directory of the service.
+    pub fn dir(&self) -> PathBuf {
+        self.path.parent().unwrap().to_owned()
+    }
+
     /// Whether a client waits to be accepted.
     pub fn is_called(&self) -> bool {
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];

@@ -74,9 +74,9 @@ impl Socket {
                     })?;
                     rest = (rest * 2).min(LONGEST_PAUSE);
                 }
-                Err(Errno::CONNREFUSED) => {
-                    let refused = Error::system(context(), Errno::CONNREFUSED);
-                    return Err(refused.with_kind(ErrorKind::NotFound));
+                Err(errno @ (Errno::CONNREFUSED | Errno::NOTDIR | Errno::LOOP)) => {
+                    let nobody = Error::system(context(), errno);
+                    return Err(nobody.with_kind(ErrorKind::NotFound));
                 }
                 Err(Errno::PROTOTYPE) => {
                     let context = format!("{}: a foreign program listens there", context());

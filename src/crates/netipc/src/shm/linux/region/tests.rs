@@ -1,5 +1,8 @@
 //! Files that are made, and files that are found.
 
+#[cfg(target_pointer_width = "64")]
+mod interrupted;
+
 use std::{
     fs::{self, File},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink},
