@@ -12,7 +12,7 @@ use std::{
 
 use netipc::{
     RegionError, RegionFault,
-    raw::{Arrival, Region, RegionPlan, sweep},
+    raw::{Arrival, Place, Region, RegionPlan, sweep},
 };
 
 use crate::{
@@ -226,7 +226,7 @@ abi! {
         let Some((dir, service)) = endpoint(run_dir, service_name) else {
             return bad_param("create a region without a directory or a name that can be one");
         };
-        let made = Region::create(dir, service, session_id, req_capacity, resp_capacity);
+        let made = Region::create(&Place::new(dir, service, session_id), req_capacity, resp_capacity);
         open(made, NIPC_SHM_ROLE_SERVER, out)
     }
 
@@ -243,7 +243,7 @@ abi! {
         let Some((dir, service)) = endpoint(run_dir, service_name) else {
             return bad_param("attach without a directory or a name that can be one");
         };
-        open(Region::attach(dir, service, session_id), NIPC_SHM_ROLE_CLIENT, out)
+        open(Region::attach(&Place::new(dir, service, session_id)), NIPC_SHM_ROLE_CLIENT, out)
     }
 
     fn nipc_shm_send(ctx: *mut nipc_shm_ctx_t, msg: *const c_void, msg_len: usize)
@@ -284,7 +284,8 @@ abi! {
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let (len, code) = match ctx.with(|region| region.receive(buf, until)) {
             None => return bad_param("receive from a region that is closed"),
-            Some(Arrival::TimedOut) => return NIPC_SHM_ERR_TIMEOUT,
+            // No region of this system tells that the peer has left.
+            Some(Arrival::TimedOut | Arrival::Closed) => return NIPC_SHM_ERR_TIMEOUT,
             Some(Arrival::Empty) => return NIPC_SHM_ERR_BAD_HEADER,
             Some(Arrival::Message(len)) => (len, NIPC_SHM_OK),
             Some(Arrival::TooLarge(len)) => (len, NIPC_SHM_ERR_MSG_TOO_LARGE),

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     link::Session,
     options::SessionOptions,
-    shm::{self, Shared},
+    shm::{self, Place, Shared},
     sys::Socket,
     wait::Wait,
 };
@@ -76,7 +76,7 @@ impl Host {
             let number = self.session_ids.fetch_add(1, Relaxed);
             let agreement = terms.agree(hello, number)?;
             let shared = if agreement.uses_shared_memory() {
-                match self.create(&agreement) {
+                match self.create(&agreement, terms.auth_token) {
                     Ok(shared) => Some(shared),
                     // A server that lives has a session of that number: the next may be free.
                     Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
@@ -93,15 +93,20 @@ impl Host {
     }
 
     /// Creates the region of a session.
-    fn create(&self, agreement: &Agreement) -> Result<Shared> {
+    fn create(&self, agreement: &Agreement, auth_token: u64) -> Result<Shared> {
         let capacity = |payload: u32| {
             let too_large = || Error::new(ErrorKind::Exhausted, "messages too large to be shared");
             payload.checked_add(Header::LEN as u32).ok_or_else(too_large)
         };
+        let place = Place {
+            dir: &self.dir,
+            service: &self.service,
+            session_id: agreement.session_id,
+            profile: agreement.selected_profile,
+            auth_token,
+        };
         Ok(Shared::create(
-            &self.dir,
-            &self.service,
-            agreement.session_id,
+            &place,
             capacity(agreement.agreed_max_request_payload_bytes)?,
             capacity(agreement.agreed_max_response_payload_bytes)?,
         )?)

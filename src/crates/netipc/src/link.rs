@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     greeting::greet,
     options::SessionOptions,
-    shm::{Shared, Taken},
+    shm::{Place, Shared, Taken},
     sys::{PeerCredentials, Socket},
     wait::Wait,
 };
@@ -92,7 +92,14 @@ impl Session {
         if !agreement.uses_shared_memory() {
             return Ok(Session::over(Role::Client, socket.into(), None, agreement));
         }
-        match Shared::attach(dir, service, agreement.session_id) {
+        let place = Place {
+            dir,
+            service,
+            session_id: agreement.session_id,
+            profile: agreement.selected_profile,
+            auth_token: options.auth_token,
+        };
+        match Shared::attach(&place) {
             Ok(shared) => Ok(Session::over(Role::Client, socket.into(), Some(shared), agreement)),
             Err(error) => {
                 let cause = Error::from(error);
@@ -354,6 +361,9 @@ impl Session {
             match shared.take(limit, until)? {
                 Taken::Message(length) => return self.take_shared(length),
                 Taken::Rung => return Err(ErrorKind::Aborted.into()),
+                Taken::Closed => {
+                    return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
+                }
                 Taken::TimedOut => {}
             }
             if self.socket.peer_gone() {

@@ -6,6 +6,8 @@ use netipc_proto::{
     retry::Capacity,
 };
 
+use crate::shm::USUAL_PROFILES;
+
 /// What a client asks for when it makes a session, or a server grants at most.
 ///
 /// Zero stands for the usual value everywhere (PROTOCOL.md, section 11).
@@ -46,11 +48,12 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// The usual options, with shared memory where both sides have it and the socket otherwise.
+    /// The usual options, with shared memory where both sides have it and the socket or pipe
+    /// otherwise. Of the profiles of Windows it takes the one that sleeps when it has to wait.
     pub fn shared_memory() -> Self {
         SessionOptions {
-            supported_profiles: profile::BASELINE | profile::SHM,
-            preferred_profiles: profile::SHM,
+            supported_profiles: profile::BASELINE | USUAL_PROFILES,
+            preferred_profiles: USUAL_PROFILES,
             ..Self::default()
         }
     }

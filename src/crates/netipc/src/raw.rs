@@ -25,6 +25,8 @@ use crate::{
     wait::Wait,
 };
 
+pub use crate::shm::Place;
+
 /// One end of a connection that carries packets.
 #[derive(Debug)]
 pub struct Socket(sys::Socket);
@@ -237,6 +239,8 @@ pub enum Arrival {
     TooLarge(usize),
     /// A message of no bytes, which nobody can have sent.
     Empty,
+    /// The peer has left, and all it sent was taken. Windows only: elsewhere the socket says so.
+    Closed,
     /// The time is over.
     TimedOut,
 }
@@ -248,13 +252,11 @@ impl<'a> Region<'a> {
     ///
     /// Why there is none.
     pub fn create(
-        dir: &Path,
-        service: &str,
-        session_id: u64,
+        place: &Place<'_>,
         request_capacity: u32,
         response_capacity: u32,
     ) -> Result<Self, RegionError> {
-        Shared::create(dir, service, session_id, request_capacity, response_capacity)
+        Shared::create(place, request_capacity, response_capacity)
             .map(|shared| Region(End::Own(Box::new(shared))))
     }
 
@@ -263,8 +265,8 @@ impl<'a> Region<'a> {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn attach(dir: &Path, service: &str, session_id: u64) -> Result<Self, RegionError> {
-        Shared::attach(dir, service, session_id).map(|shared| Region(End::Own(Box::new(shared))))
+    pub fn attach(place: &Place<'_>) -> Result<Self, RegionError> {
+        Shared::attach(place).map(|shared| Region(End::Own(Box::new(shared))))
     }
 
     /// The one a session uses, to be used past the session's rules.
@@ -339,6 +341,7 @@ impl<'a> Region<'a> {
                 }
                 // Nobody rings the bell of an end that is used like this.
                 Ok(Taken::Rung) => {}
+                Ok(Taken::Closed) => return Arrival::Closed,
                 Ok(Taken::TimedOut) => return Arrival::TimedOut,
                 Err(LaneError::TooLarge { length, .. }) => return Arrival::TooLarge(length),
                 Err(LaneError::NoLength | LaneError::Empty) => return Arrival::Empty,

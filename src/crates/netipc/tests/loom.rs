@@ -12,7 +12,7 @@
 mod atomic {
     pub(crate) use loom::sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering, fence},
     };
 }
 
@@ -29,7 +29,7 @@ use loom::{
 };
 
 use atomic::{Arc, AtomicU32, AtomicU64};
-use lane::{Armed, Reader, Slot, Taken, Writer};
+use lane::{Armed, Reader, Slot, Taken, Wakeup, Writer};
 
 const CAPACITY: usize = 2;
 
@@ -39,25 +39,41 @@ struct Model {
     length: AtomicU32,
     signal: AtomicU32,
     bytes: [UnsafeCell<u8>; CAPACITY],
-    /// The kernel's: it compares the words and falls asleep in one step.
-    asleep: Mutex<()>,
+    flags: Option<Flags>,
+    /// The kernel's: it compares the words, or looks at an event, and falls asleep in one step.
+    event: Mutex<bool>,
     woken: Condvar,
+}
+
+/// The words of a layout without a signal.
+struct Flags {
+    waiting: AtomicU32,
+    closed: AtomicU32,
 }
 
 impl Model {
     fn new() -> Arc<Self> {
+        Self::with(None)
+    }
+
+    fn with_flags() -> Arc<Self> {
+        Self::with(Some(Flags { waiting: AtomicU32::new(0), closed: AtomicU32::new(0) }))
+    }
+
+    fn with(flags: Option<Flags>) -> Arc<Self> {
         Arc::new(Model {
             sequence: AtomicU64::new(0),
             length: AtomicU32::new(0),
             signal: AtomicU32::new(0),
             bytes: [UnsafeCell::new(0), UnsafeCell::new(0)],
-            asleep: Mutex::new(()),
+            flags,
+            event: Mutex::new(false),
             woken: Condvar::new(),
         })
     }
 
     fn wake(&self) {
-        drop(self.asleep.lock().unwrap());
+        *self.event.lock().unwrap() = true;
         self.woken.notify_all();
     }
 }
@@ -71,8 +87,11 @@ impl Slot for Arc<Model> {
         &self.length
     }
 
-    fn signal(&self) -> &AtomicU32 {
-        &self.signal
+    fn wakeup(&self) -> Wakeup<'_> {
+        match &self.flags {
+            None => Wakeup::Signal(&self.signal),
+            Some(Flags { waiting, closed }) => Wakeup::Flags { waiting, closed },
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -95,11 +114,16 @@ impl Slot for Arc<Model> {
 
     fn sleep(&self, rung: &AtomicU32, armed: Armed, until: Option<Instant>) {
         assert!(until.is_none(), "the model has no clock");
-        let asleep = self.asleep.lock().unwrap();
+        let mut event = self.event.lock().unwrap();
         // Relaxed: the kernel's look publishes nothing to who asked for it.
-        if self.signal.load(Relaxed) == armed.signal && rung.load(Relaxed) == armed.rung {
-            drop(self.woken.wait(asleep).unwrap());
+        let signalled = match self.flags {
+            None => self.signal.load(Relaxed) != armed.signal,
+            Some(_) => *event,
+        };
+        if !signalled && rung.load(Relaxed) == armed.rung {
+            event = self.woken.wait(event).unwrap();
         }
+        *event = false;
     }
 
     fn wake_peer(&self) {
@@ -138,6 +162,34 @@ fn no_wake_up_is_lost_and_the_message_is_whole() {
         let writer = thread::spawn(move || writer.publish(&[1], &[2]).unwrap());
         assert_eq!(next(&mut reader), [1, 2]);
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_where_flags_tell_who_sleeps() {
+    check(|| {
+        let model = Model::with_flags();
+        let (mut writer, mut reader) =
+            (Writer::new(Arc::clone(&model)), Reader::new(Arc::clone(&model), 0));
+        // It leaves only later: leaving wakes the reader in any case.
+        let writer = thread::spawn(move || {
+            writer.publish(&[1], &[2]).unwrap();
+            writer
+        });
+        assert_eq!(next(&mut reader), [1, 2]);
+        drop(writer.join().unwrap());
+        assert_eq!(reader.take(CAPACITY, None), Ok(Taken::Closed));
+    });
+}
+
+#[test]
+fn no_ring_is_lost_where_flags_tell_who_sleeps() {
+    check(|| {
+        let mut reader = Reader::new(Model::with_flags(), 0);
+        let bell = reader.bell();
+        let ringer = thread::spawn(move || bell.ring());
+        assert_eq!(reader.take(CAPACITY, None), Ok(Taken::Rung));
+        ringer.join().unwrap();
     });
 }
 
@@ -217,8 +269,8 @@ mod one_word {
             self.0.length()
         }
 
-        fn signal(&self) -> &AtomicU32 {
-            self.0.signal()
+        fn wakeup(&self) -> Wakeup<'_> {
+            self.0.wakeup()
         }
 
         fn capacity(&self) -> usize {
@@ -234,7 +286,7 @@ mod one_word {
         }
 
         fn sleep(&self, _rung: &AtomicU32, armed: Armed, _until: Option<Instant>) {
-            let asleep = self.0.asleep.lock().unwrap();
+            let asleep = self.0.event.lock().unwrap();
             if self.0.signal.load(Relaxed) == armed.signal {
                 drop(self.0.woken.wait(asleep).unwrap());
             }

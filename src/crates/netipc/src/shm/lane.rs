@@ -16,6 +16,10 @@
 //! A reader that found nothing sleeps until the signal is no longer what it was before its last
 //! look at the sequence. So a message that comes between that look and the sleep ends the sleep.
 //!
+//! Where the layout has flags in place of the signal, the reader sets one before that last look and
+//! the writer asks for it after it advanced the sequence; a fence on each side makes sure that at
+//! least one of the two sees what the other did.
+//!
 //! The peer is another process and may do anything to these words and bytes at any time. Each is
 //! read once, into memory of our own, and only the copy is looked at. What a peer can spoil is its
 //! own session. It cannot keep a reader from being woken by a [`Bell`], which has a word of its own.
@@ -27,11 +31,9 @@ use std::{fmt, hint, time::Instant};
 
 use super::atomic::{
     Arc, AtomicU32, AtomicU64,
-    Ordering::{Acquire, Release},
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    fence,
 };
-
-/// How often a reader looks before it sleeps: about as long as a prompt answer takes.
-pub(crate) const USUAL_SPINS: u32 = 128;
 
 /// Where one direction lies, and how this system sleeps.
 pub(crate) trait Slot {
@@ -41,8 +43,8 @@ pub(crate) trait Slot {
     /// Of the message in the slot, in bytes.
     fn length(&self) -> &AtomicU32;
 
-    /// Counts rings; readers sleep on it.
-    fn signal(&self) -> &AtomicU32;
+    /// How the two ends tell each other that there is something to look at.
+    fn wakeup(&self) -> Wakeup<'_>;
 
     /// The longest message, in bytes. Our own number, not the peer's.
     fn capacity(&self) -> usize;
@@ -61,15 +63,29 @@ pub(crate) trait Slot {
     /// If the slot has not so many.
     fn copy(&self, at: usize, into: &mut [u8]);
 
-    /// Sleeps while `signal` and `rung` both are what `armed` says, but not past `until`. May
-    /// return early for no reason.
+    /// Sleeps while the signal, if there is one, and `rung` both are what `armed` says, but not
+    /// past `until`. May return early for no reason.
     fn sleep(&self, rung: &AtomicU32, armed: Armed, until: Option<Instant>);
 
-    /// Wakes the peer's reader that sleeps on `signal`.
+    /// Wakes the peer's reader.
     fn wake_peer(&self);
 
-    /// Wakes our own reader that sleeps on `rung` and `signal`.
+    /// Wakes our own reader, whose `rung` has moved.
     fn wake_own(&self, rung: &AtomicU32);
+}
+
+/// How a layout lets a writer wake a reader.
+#[allow(dead_code, reason = "the layout of a system has one of the two")]
+pub(crate) enum Wakeup<'a> {
+    /// Counts rings. Readers sleep while it stands still; nothing says whether one does.
+    Signal(&'a AtomicU32),
+    /// Readers sleep on something of the system's; the layout says whether one does.
+    Flags {
+        /// Not 0 while the reader sleeps or is about to.
+        waiting: &'a AtomicU32,
+        /// Not 0 when the writer has left.
+        closed: &'a AtomicU32,
+    },
 }
 
 /// What a reader found before its last look at the sequence.
@@ -106,7 +122,7 @@ impl std::error::Error for LaneError {}
 
 /// The end that puts messages in.
 #[derive(Debug)]
-pub(crate) struct Writer<S> {
+pub(crate) struct Writer<S: Slot> {
     slot: S,
     written: u64,
 }
@@ -141,17 +157,39 @@ impl<S: Slot> Writer<S> {
         // Publishes the message; pairs with the Acquire of the sequence in `Reader::poll`.
         self.slot.sequence().fetch_add(1, Release);
         self.written = self.written.wrapping_add(1);
-        // Pairs with the Acquire of the signal in `Reader::take`: who arms with this value sees
-        // the sequence above.
-        self.slot.signal().fetch_add(1, Release);
-        // Always: nothing in the region says whether somebody sleeps.
-        self.slot.wake_peer();
+        match self.slot.wakeup() {
+            Wakeup::Signal(signal) => {
+                // Pairs with the Acquire of the signal in `Reader::arm`: who arms with this value
+                // sees the sequence above.
+                signal.fetch_add(1, Release);
+                // Always: nothing in the region says whether somebody sleeps.
+                self.slot.wake_peer();
+            }
+            Wakeup::Flags { waiting, .. } => {
+                // Pairs with the fence in `Reader::arm`: either that reader sees the sequence above,
+                // or the flag is seen here.
+                fence(SeqCst);
+                if waiting.load(Relaxed) != 0 {
+                    self.slot.wake_peer();
+                }
+            }
+        }
         Ok(())
     }
 
     /// How many messages this end has put in, counted from what it found.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+}
+
+impl<S: Slot> Drop for Writer<S> {
+    fn drop(&mut self) {
+        if let Wakeup::Flags { closed, .. } = self.slot.wakeup() {
+            // Pairs with the Acquire in `Reader::take`: what was sent before is seen there.
+            closed.store(1, Release);
+            self.slot.wake_peer();
+        }
     }
 }
 
@@ -178,6 +216,8 @@ pub(crate) enum Taken {
     Message(usize),
     /// A [`Bell`] was rung since the last time this was said.
     Rung,
+    /// The peer has left, and all it sent was taken.
+    Closed,
     /// The time is over.
     TimedOut,
 }
@@ -222,29 +262,72 @@ impl<S: Slot> Reader<S> {
         limit: usize,
         until: Option<Instant>,
     ) -> Result<Taken, LaneError> {
-        for _ in 0..self.spins {
-            if let Some(length) = self.poll(limit)? {
-                return Ok(Taken::Message(length));
-            }
-            hint::spin_loop();
-        }
         loop {
-            // Read before the last look at the sequence. Pairs with the Releases in
-            // `Writer::publish` and `Bell::ring`: what was done before the value read is seen below.
-            let signal = self.lane.slot.signal().load(Acquire);
-            let rung = self.lane.rung.load(Acquire);
-            if let Some(length) = self.poll(limit)? {
-                return Ok(Taken::Message(length));
+            for _ in 0..self.spins {
+                if let Some(length) = self.poll(limit)? {
+                    return Ok(Taken::Message(length));
+                }
+                hint::spin_loop();
             }
-            if rung != self.heard {
-                self.heard = rung;
-                return Ok(Taken::Rung);
+            let armed = self.arm();
+            let found = self.look(limit, armed, until);
+            if let Ok(None) = found {
+                self.lane.slot.sleep(&self.lane.rung, armed, until);
             }
-            if until.is_some_and(|until| until <= Instant::now()) {
-                return Ok(Taken::TimedOut);
+            self.disarm();
+            if let Some(taken) = found? {
+                return Ok(taken);
             }
-            self.lane.slot.sleep(&self.lane.rung, Armed { signal, rung }, until);
         }
+    }
+
+    /// Makes the peer wake this reader if it does something from now on. To be followed by a look
+    /// at what it did before.
+    fn arm(&self) -> Armed {
+        let signal = match self.lane.slot.wakeup() {
+            // Pairs with the Releases in `Writer::publish` and `Bell::ring`: what was done before
+            // the value read is seen by who looks now.
+            Wakeup::Signal(signal) => signal.load(Acquire),
+            Wakeup::Flags { waiting, .. } => {
+                waiting.store(1, Relaxed);
+                // Pairs with the fence in `Writer::publish`.
+                fence(SeqCst);
+                0
+            }
+        };
+        // Pairs with the Release in `Bell::ring`.
+        Armed { signal, rung: self.lane.rung.load(Acquire) }
+    }
+
+    fn disarm(&self) {
+        if let Wakeup::Flags { waiting, .. } = self.lane.slot.wakeup() {
+            // It stands for itself: one who sees it too late wakes nobody.
+            waiting.store(0, Relaxed);
+        }
+    }
+
+    /// The last look before a sleep: what there is instead of sleeping.
+    fn look(
+        &mut self,
+        limit: usize,
+        armed: Armed,
+        until: Option<Instant>,
+    ) -> Result<Option<Taken>, LaneError> {
+        if let Some(length) = self.poll(limit)? {
+            return Ok(Some(Taken::Message(length)));
+        }
+        if let Wakeup::Flags { closed, .. } = self.lane.slot.wakeup()
+            // Pairs with the Release in the drop of the writer.
+            && closed.load(Acquire) != 0
+        {
+            // It may have sent something just before it left.
+            return Ok(Some(self.poll(limit)?.map_or(Taken::Closed, Taken::Message)));
+        }
+        if armed.rung != self.heard {
+            self.heard = armed.rung;
+            return Ok(Some(Taken::Rung));
+        }
+        Ok(until.is_some_and(|until| until <= Instant::now()).then_some(Taken::TimedOut))
     }
 
     /// Copies bytes of the message in the slot, from `at` on, until `into` is full.
@@ -277,11 +360,13 @@ impl<S: Slot> Bell<S> {
     /// there is still delivered first.
     pub(crate) fn ring(&self) {
         let Watched { slot, rung } = &*self.0;
-        // Both pair with the Acquires in `Reader::take`. The signal moves second: a reader that
+        // Both pair with the Acquires in `Reader::arm`. The signal moves second: a reader that
         // arms with its new value sees the ring.
         rung.fetch_add(1, Release);
-        // To the peer this is a wake-up without a message, which it must expect anyway.
-        slot.signal().fetch_add(1, Release);
+        if let Wakeup::Signal(signal) = slot.wakeup() {
+            // To the peer this is a wake-up without a message, which it must expect anyway.
+            signal.fetch_add(1, Release);
+        }
         slot.wake_own(rung);
     }
 }

@@ -12,17 +12,41 @@ use linux as imp;
 
 use std::{path::Path, time::Instant};
 
-pub(crate) use imp::{Direction, Region, sweep};
+use netipc_proto::handshake::profile;
+
+pub(crate) use imp::{Direction, Region, USUAL_PROFILES, sweep};
 pub(crate) use lane::{LaneError, Taken};
 pub use region_error::{RegionError, RegionFault};
 
 use crate::error::{Error, ErrorKind};
 use imp::Mapped;
-use lane::{Reader, USUAL_SPINS, Writer};
+use lane::{Reader, Writer};
 
 /// Ends the wait of one end of a session for a message, from any thread of that end's process.
 /// Keeps the memory mapped, but not the file.
 pub(crate) type Bell = lane::Bell<Mapped>;
+
+/// Which session a region belongs to: what systems make the region's name of.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The directory of the service.
+    pub dir: &'a Path,
+    /// The name of the service.
+    pub service: &'a str,
+    /// The number of the session.
+    pub session_id: u64,
+    /// What was agreed on. Means something on Windows only.
+    pub profile: u32,
+    /// What client and server both know. Counts on Windows only.
+    pub auth_token: u64,
+}
+
+impl<'a> Place<'a> {
+    /// The region of a session with the usual profile and no token.
+    pub fn new(dir: &'a Path, service: &'a str, session_id: u64) -> Self {
+        Place { dir, service, session_id, profile: profile::SHM_HYBRID, auth_token: 0 }
+    }
+}
 
 /// One end of a session over shared memory. Messages of a session alternate: a request, its
 /// response, the next request.
@@ -40,14 +64,11 @@ impl Shared {
     ///
     /// As [`Region::create`].
     pub(crate) fn create(
-        dir: &Path,
-        service: &str,
-        session_id: u64,
+        place: &Place<'_>,
         request_capacity: u32,
         response_capacity: u32,
     ) -> Result<Self, RegionError> {
-        Region::create(dir, service, session_id, request_capacity, response_capacity)
-            .map(Shared::new)
+        Region::create(place, request_capacity, response_capacity).map(Shared::new)
     }
 
     /// The client's end, in the [server's region](Region::attach).
@@ -55,8 +76,8 @@ impl Shared {
     /// # Errors
     ///
     /// As [`Region::attach`].
-    pub(crate) fn attach(dir: &Path, service: &str, session_id: u64) -> Result<Self, RegionError> {
-        Region::attach(dir, service, session_id).map(Shared::new)
+    pub(crate) fn attach(place: &Place<'_>) -> Result<Self, RegionError> {
+        Region::attach(place).map(Shared::new)
     }
 
     fn new(region: Region) -> Self {
@@ -65,7 +86,7 @@ impl Shared {
         } else {
             (Direction::Response, Direction::Request)
         };
-        let incoming = Reader::new(region.lane(incoming), USUAL_SPINS);
+        let incoming = Reader::new(region.lane(incoming), region.spins());
         let outgoing = Writer::new(region.lane(outgoing));
         Shared { incoming, outgoing, region }
     }

@@ -2,13 +2,16 @@
 //!
 //! Nothing here knows what a packet means. Each system has the same names behind one module.
 
-#[cfg(unix)]
+mod abort;
+mod faults;
+#[cfg(target_os = "linux")]
 mod unix;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use unix as imp;
 
-pub use imp::{Abort, PeerCredentials};
-pub(crate) use imp::{
-    Alarm, FileId, Interest, ListenSocket, Poller, Probe, Readiness, Socket, describe,
-    is_exhaustion, probe,
-};
+pub use abort::Abort;
+pub(crate) use faults::describe;
+pub use imp::PeerCredentials;
+pub(crate) use imp::{Alarm, Interest, ListenSocket, Poller, Readiness, Socket, is_exhaustion};
+#[cfg(target_os = "linux")]
+pub(crate) use imp::{FileId, Probe, probe};

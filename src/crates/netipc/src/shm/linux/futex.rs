@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        shm::{Shared, Taken},
+        shm::{Place, Shared, Taken},
         testing::{part, run_child, scratch},
     };
 
@@ -130,8 +130,8 @@ mod tests {
         }
         refuse_futex_waitv();
         let dir = scratch();
-        let mut server = Shared::create(dir.path(), "x", 1, 64, 64).unwrap();
-        let mut client = Shared::attach(dir.path(), "x", 1).unwrap();
+        let mut server = Shared::create(&Place::new(dir.path(), "x", 1), 64, 64).unwrap();
+        let mut client = Shared::attach(&Place::new(dir.path(), "x", 1)).unwrap();
         server.set_spins(0);
         client.set_spins(0);
         let bell = server.bell();

@@ -20,7 +20,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use super::{
     super::{
         atomic::{Arc, AtomicI32, AtomicU16, AtomicU32, AtomicU64},
-        lane::{Armed, Slot},
+        lane::{Armed, Slot, Wakeup},
     },
     futex,
 };
@@ -152,6 +152,15 @@ impl Mapped {
         // SAFETY: the area lies within the mapping, as `new` made sure, and `at` within the area.
         unsafe { self.mapping.start().as_ptr().add(self.area.offset as usize + at) }
     }
+
+    /// Counts rings; readers sleep on it.
+    fn signal(&self) -> &AtomicU32 {
+        let header = self.mapping.header();
+        match self.direction {
+            Direction::Request => &header.request_signal,
+            Direction::Response => &header.response_signal,
+        }
+    }
 }
 
 impl Slot for Mapped {
@@ -171,12 +180,8 @@ impl Slot for Mapped {
         }
     }
 
-    fn signal(&self) -> &AtomicU32 {
-        let header = self.mapping.header();
-        match self.direction {
-            Direction::Request => &header.request_signal,
-            Direction::Response => &header.response_signal,
-        }
+    fn wakeup(&self) -> Wakeup<'_> {
+        Wakeup::Signal(self.signal())
     }
 
     fn capacity(&self) -> usize {

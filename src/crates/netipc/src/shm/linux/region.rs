@@ -23,6 +23,7 @@ use rustix::{
 
 use super::{
     super::{
+        Place,
         atomic::{
             Arc,
             Ordering::{Acquire, Relaxed, Release},
@@ -39,6 +40,8 @@ pub(super) const MAGIC: u32 = 0x4E53_484D;
 const VERSION: u16 = 3;
 /// Areas start and end at multiples of it.
 const ALIGNMENT: u32 = 64;
+/// How often a reader looks before it sleeps: about as long as a prompt answer takes.
+const USUAL_SPINS: u32 = 128;
 /// The largest area; a larger one would wrap when it is rounded up.
 const LARGEST_AREA: u32 = u32::MAX - (ALIGNMENT - 1);
 
@@ -73,13 +76,11 @@ impl Region {
     /// [`Open`](RegionFault::Open), [`Allocate`](RegionFault::Allocate),
     /// [`Map`](RegionFault::Map), [`InUse`](RegionFault::InUse). Nothing is left behind.
     pub(crate) fn create(
-        dir: &Path,
-        service: &str,
-        session_id: u64,
+        place: &Place<'_>,
         request_capacity: u32,
         response_capacity: u32,
     ) -> Result<Self, RegionError> {
-        let path = path(dir, service, session_id)?;
+        let path = path(place)?;
         let layout = RegionLayout::for_capacities(request_capacity, response_capacity)
             .ok_or_else(|| RegionError::new(RegionFault::BadParam, &path))?;
         let file = create_file(&path)?;
@@ -109,8 +110,8 @@ impl Region {
     ///
     /// [`RegionFault::BadParam`], [`PathTooLong`](RegionFault::PathTooLong),
     /// [`Open`](RegionFault::Open), [`Map`](RegionFault::Map), and what is wrong with it.
-    pub(crate) fn attach(dir: &Path, service: &str, session_id: u64) -> Result<Self, RegionError> {
-        let path = path(dir, service, session_id)?;
+    pub(crate) fn attach(place: &Place<'_>) -> Result<Self, RegionError> {
+        let path = path(place)?;
         let open = |cause| RegionError::system(RegionFault::Open, &path, cause);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty()));
@@ -139,6 +140,11 @@ impl Region {
             Direction::Response => self.layout.response,
         };
         Mapped::new(Arc::clone(&self.mapping), area, direction)
+    }
+
+    /// How often a reader looks before it sleeps.
+    pub(crate) fn spins(&self) -> u32 {
+        USUAL_SPINS
     }
 
     /// Where the areas lie.
@@ -235,8 +241,9 @@ impl RegionLayout {
     }
 }
 
-fn path(dir: &Path, service: &str, session_id: u64) -> Result<PathBuf, RegionError> {
-    region_path(dir, service, session_id).map_err(|error| RegionError::unnamed(&error))
+fn path(place: &Place<'_>) -> Result<PathBuf, RegionError> {
+    region_path(place.dir, place.service, place.session_id)
+        .map_err(|error| RegionError::unnamed(&error))
 }
 
 /// A new file, after what a dead server left at its name is removed.

@@ -12,7 +12,7 @@ use super::super::{
         AtomicU32, AtomicU64,
         Ordering::{Relaxed, Release},
     },
-    lane::{Armed, LaneError, Reader, Slot, Taken, Writer},
+    lane::{Armed, LaneError, Reader, Slot, Taken, Wakeup, Writer},
 };
 
 const CAPACITY: usize = 128;
@@ -72,8 +72,8 @@ impl Slot for Arc<Memory> {
         &self.length
     }
 
-    fn signal(&self) -> &AtomicU32 {
-        &self.signal
+    fn wakeup(&self) -> Wakeup<'_> {
+        Wakeup::Signal(&self.signal)
     }
 
     fn capacity(&self) -> usize {

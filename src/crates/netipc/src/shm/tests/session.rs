@@ -11,7 +11,7 @@ use std::{
 
 use rustix::thread::futex;
 
-use super::super::{LaneError, Shared, Taken};
+use super::super::{LaneError, Place, Shared, Taken};
 use crate::{
     Error, ErrorKind,
     testing::{child, part, scratch},
@@ -20,8 +20,8 @@ use crate::{
 const MOST: usize = 4096;
 
 fn ends(dir: &Path) -> (Shared, Shared) {
-    let server = Shared::create(dir, "x", 1, 1024, 4096).unwrap();
-    let client = Shared::attach(dir, "x", 1).unwrap();
+    let server = Shared::create(&Place::new(dir, "x", 1), 1024, 4096).unwrap();
+    let client = Shared::attach(&Place::new(dir, "x", 1)).unwrap();
     (server, client)
 }
 
@@ -69,14 +69,14 @@ fn threads_converse() {
 fn processes_converse() {
     if let Some(dir) = part() {
         // Without spins every message is slept for.
-        let mut client = Shared::attach(Path::new(&dir), "x", 1).unwrap();
+        let mut client = Shared::attach(&Place::new(Path::new(&dir), "x", 1)).unwrap();
         client.set_spins(0);
         assert!(client.region().owner_alive());
         converse(&mut client, 2000);
         return;
     }
     let dir = scratch();
-    let mut server = Shared::create(dir.path(), "x", 1, 1024, 4096).unwrap();
+    let mut server = Shared::create(&Place::new(dir.path(), "x", 1), 1024, 4096).unwrap();
     server.set_spins(0);
     let test = concat!(module_path!(), "::processes_converse");
     let mut client = child(test, dir.path().to_str().unwrap()).spawn().unwrap();

@@ -3,7 +3,6 @@
 //! What differs between the systems of this family lies in modules of its own: [`alarm`],
 //! [`signal`], [`poller`] and [`credentials`] are Linux's.
 
-mod abort;
 #[cfg(target_os = "linux")]
 mod alarm;
 #[cfg(target_os = "linux")]
@@ -19,10 +18,14 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use abort::Abort;
+/// What an [`Abort`](crate::Abort) can watch.
+pub(super) use std::os::fd::OwnedFd as Waitable;
+
 pub(crate) use alarm::Alarm;
 pub use credentials::PeerCredentials;
-pub(crate) use faults::{describe, is_exhaustion};
+pub(crate) use faults::is_exhaustion;
 pub(crate) use file::FileId;
+pub(super) use poll::is_signalled;
 pub(crate) use poller::{Interest, Poller, Readiness};
+pub(super) use signal::Signal;
 pub(crate) use socket::{ListenSocket, Probe, Socket, probe};

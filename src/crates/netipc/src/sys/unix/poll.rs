@@ -1,15 +1,18 @@
 //! Waiting for one descriptor, a deadline and an abort at once.
 
-use std::{os::fd::BorrowedFd, time::Duration};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
 
-use super::Abort;
 use crate::{
     error::{Error, ErrorKind, Result},
+    sys::Abort,
     wait::Wait,
 };
 
@@ -39,6 +42,10 @@ pub(super) fn pause(duration: Duration, wait: Wait<'_>) -> Result<()> {
 }
 
 /// Whether a read would not block: there is data, a hang-up or an error.
+pub(in crate::sys) fn is_signalled(fd: &OwnedFd) -> bool {
+    is_readable(fd.as_fd())
+}
+
 pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
     !events_now(fd, PollFlags::IN).is_empty()
 }
@@ -59,11 +66,14 @@ fn wait_on(awaited: Option<PollFd<'_>>, wait: Wait<'_>) -> Result<()> {
     let signal = abort.and_then(Abort::signal);
     let longest = if abort.is_some() && signal.is_none() { WITHOUT_SIGNAL } else { Duration::MAX };
 
-    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let is_awaited = awaited.is_some();
-    let mut present = [awaited, signal.map(readable), abort.and_then(Abort::watched).map(readable)]
-        .into_iter()
-        .flatten();
+    let mut present = [
+        awaited,
+        signal.map(|signal| PollFd::new(signal, PollFlags::IN)),
+        abort.and_then(Abort::watched).map(|fd| PollFd::new(fd, PollFlags::IN)),
+    ]
+    .into_iter()
+    .flatten();
     let (mut fds, count) = match present.next() {
         None => (None, 0),
         Some(first) => {

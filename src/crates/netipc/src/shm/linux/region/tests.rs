@@ -15,14 +15,14 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
-use super::{Region, RegionFault, RegionLayout, allocate, map, write_header};
+use super::{Place, Region, RegionFault, RegionLayout, allocate, map, write_header};
 use crate::{
     Error, ErrorKind,
     testing::{as_nobody, child, is_root, part, run, run_child, scratch, unhex, vectors},
 };
 
 fn create(dir: &Path) -> Result<Region, RegionFault> {
-    Region::create(dir, "x", 1, 1032, 3032).map_err(|error| error.fault())
+    Region::create(&Place::new(dir, "x", 1), 1032, 3032).map_err(|error| error.fault())
 }
 
 fn name(dir: &Path) -> PathBuf {
@@ -67,7 +67,8 @@ fn attaches_to_what_the_contract_allows_and_to_nothing_else() {
         let file = File::create(name(dir.path())).unwrap();
         file.write_all_at(&unhex(&input["header"]), 0).unwrap();
         file.set_len(input["file_size"].as_u64().unwrap()).unwrap();
-        let attached = Region::attach(dir.path(), "x", 1).map_err(|error| error.fault());
+        let attached =
+            Region::attach(&Place::new(dir.path(), "x", 1)).map_err(|error| error.fault());
         let expected = match vector["error"].as_str() {
             None => None,
             Some("NOT_READY") => Some(RegionFault::NotReady),
@@ -93,7 +94,7 @@ fn a_region_is_one_file_for_its_user_alone() {
     assert!(found.blocks() * 512 >= 4224, "backed");
     assert_ne!(region.owner_generation(), 0);
     assert!(region.owner_alive());
-    let client = Region::attach(dir.path(), "x", 1).unwrap();
+    let client = Region::attach(&Place::new(dir.path(), "x", 1)).unwrap();
     assert_eq!(client.layout(), region.layout());
     assert_eq!(client.owner_generation(), region.owner_generation());
     assert_eq!(client.size(), region.size());
@@ -125,15 +126,15 @@ fn refuses_sizes_that_no_region_can_have() {
     for (request, response) in
         [(0, 1), (1, 0), (largest + 1, 1), (1, largest + 1), (largest, 64), (1 << 31, 1 << 31)]
     {
-        let error = Region::create(dir.path(), "x", 1, request, response).unwrap_err();
+        let error = Region::create(&Place::new(dir.path(), "x", 1), request, response).unwrap_err();
         assert_eq!(error.fault(), RegionFault::BadParam, "{request} {response}");
     }
     assert!(RegionLayout::for_capacities(largest - 128, 64).is_some(), "the largest there is");
     assert!(RegionLayout::for_capacities(largest - 64, 64).is_none());
-    let error = Region::create(dir.path(), "a/b", 1, 64, 64).unwrap_err();
+    let error = Region::create(&Place::new(dir.path(), "a/b", 1), 64, 64).unwrap_err();
     assert_eq!(error.fault(), RegionFault::BadParam);
     let long = "s".repeat(300);
-    let error = Region::create(dir.path(), &long, 1, 64, 64).unwrap_err();
+    let error = Region::create(&Place::new(dir.path(), &long, 1), 64, 64).unwrap_err();
     assert_eq!(error.fault(), RegionFault::PathTooLong);
     assert_eq!(count(dir.path()), 0);
 }
@@ -143,8 +144,8 @@ fn says_what_is_wrong_with_the_directory() {
     let dir = scratch();
     let missing = dir.path().join("no");
     for error in [
-        Region::create(&missing, "x", 1, 64, 64).unwrap_err(),
-        Region::attach(&missing, "x", 1).unwrap_err(),
+        Region::create(&Place::new(&missing, "x", 1), 64, 64).unwrap_err(),
+        Region::attach(&Place::new(&missing, "x", 1)).unwrap_err(),
     ] {
         assert_eq!(error.fault(), RegionFault::Open);
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
@@ -161,7 +162,7 @@ fn a_live_region_is_not_replaced() {
     let dir = scratch();
     let region = create(dir.path()).unwrap();
     assert_eq!(create(dir.path()).unwrap_err(), RegionFault::InUse);
-    Region::attach(dir.path(), "x", 1).unwrap();
+    Region::attach(&Place::new(dir.path(), "x", 1)).unwrap();
     drop(region);
     create(dir.path()).unwrap();
 }
@@ -176,7 +177,7 @@ fn a_dead_region_is_replaced() {
     let dir = scratch();
     run_child!(a_dead_region_is_replaced, dir.path().to_str().unwrap());
     assert_eq!(count(dir.path()), 1);
-    let dead = Region::attach(dir.path(), "x", 1).unwrap();
+    let dead = Region::attach(&Place::new(dir.path(), "x", 1)).unwrap();
     assert!(!dead.owner_alive());
     let region = create(dir.path()).unwrap();
     assert!(region.owner_alive());
@@ -189,7 +190,10 @@ fn a_link_at_the_name_is_replaced_and_not_followed() {
     let target = dir.path().join("precious");
     fs::write(&target, "content").unwrap();
     symlink(&target, name(dir.path())).unwrap();
-    assert_eq!(Region::attach(dir.path(), "x", 1).unwrap_err().fault(), RegionFault::Open);
+    assert_eq!(
+        Region::attach(&Place::new(dir.path(), "x", 1)).unwrap_err().fault(),
+        RegionFault::Open
+    );
     let region = create(dir.path()).unwrap();
     assert!(!region.path().is_symlink());
     assert_eq!(fs::read(&target).unwrap(), b"content");
@@ -202,7 +206,7 @@ fn does_not_remove_the_region_of_a_successor() {
     fs::remove_file(first.path()).unwrap();
     let second = create(dir.path()).unwrap();
     drop(first);
-    Region::attach(dir.path(), "x", 1).unwrap();
+    Region::attach(&Place::new(dir.path(), "x", 1)).unwrap();
     drop(second);
     assert_eq!(count(dir.path()), 0);
 }
@@ -215,7 +219,7 @@ fn clients_of_other_users_are_kept_out() {
     let dir = scratch();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let _region = create(dir.path()).unwrap();
-    let error = as_nobody(|| Region::attach(dir.path(), "x", 1).unwrap_err());
+    let error = as_nobody(|| Region::attach(&Place::new(dir.path(), "x", 1)).unwrap_err());
     assert_eq!(error.raw_os_error(), Some(libc::EACCES));
     assert_eq!(Error::from(error).kind(), ErrorKind::PermissionDenied);
 }
@@ -231,7 +235,7 @@ fn leaves_nothing_behind_when_it_may_not_grow() {
     let dir = scratch();
     let before = getrlimit(Resource::Fsize);
     setrlimit(Resource::Fsize, Rlimit { current: Some(4096), ..before }).unwrap();
-    let error = Region::create(dir.path(), "x", 1, 1032, 3032).unwrap_err();
+    let error = Region::create(&Place::new(dir.path(), "x", 1), 1032, 3032).unwrap_err();
     setrlimit(Resource::Fsize, before).unwrap();
     assert_eq!(error.fault(), RegionFault::Allocate);
     assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
@@ -242,13 +246,13 @@ fn leaves_nothing_behind_when_it_may_not_grow() {
 fn a_full_file_system_is_an_error_and_no_signal() {
     if let Some(dir) = part() {
         let dir = Path::new(&dir);
-        let error = Region::create(dir, "x", 1, 1 << 20, 1 << 20).unwrap_err();
+        let error = Region::create(&Place::new(dir, "x", 1), 1 << 20, 1 << 20).unwrap_err();
         assert_eq!(error.fault(), RegionFault::Allocate);
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         assert_eq!(Error::from(error).kind(), ErrorKind::Exhausted);
         assert_eq!(count(dir), 0);
         // What fits is there to the last byte.
-        let mut server = crate::shm::Shared::create(dir, "x", 2, 4096, 4096).unwrap();
+        let mut server = crate::shm::Shared::create(&Place::new(dir, "x", 2), 4096, 4096).unwrap();
         server.publish(&[1; 4096], b"").unwrap();
         return;
     }

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{Verdict, process_age, reclaim, start_ticks, sweep};
 use crate::{
-    shm::Region,
+    shm::{Place, Region},
     testing::{as_nobody, is_root, scratch},
 };
 
@@ -145,7 +145,7 @@ fn a_sweep_takes_the_dead_regions_of_one_service_and_nothing_else() {
     for name in swept.iter().chain(&kept) {
         drop(region_of(&path(name), dead, 7));
     }
-    let live = Region::create(dir.path(), "x", 5, 64, 64).unwrap();
+    let live = Region::create(&Place::new(dir.path(), "x", 5), 64, 64).unwrap();
     sweep(dir.path(), "x").unwrap();
     for name in swept {
         assert!(!path(name).exists(), "{name}");

@@ -1,6 +1,6 @@
 use std::{
     io::{self, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
@@ -142,7 +142,7 @@ fn a_storm_of_changes_leaves_it_as_it_was_last_told() {
 fn what_it_says_and_what_its_descriptor_says_are_the_same() {
     const ROUNDS: u32 = 20_000;
     let abort = Abort::new();
-    let signal = abort.signal().expect("there are descriptors");
+    let signal = abort.signal().expect("there are descriptors").as_fd();
     let (begun, done) = (AtomicU32::new(0), AtomicU32::new(0));
     let wait_for = |counter: &AtomicU32, round| {
         while counter.load(SeqCst) != round {

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{
@@ -12,7 +11,7 @@ use std::{
     },
 };
 
-use super::{poll, signal::Signal};
+use super::imp::{Signal, Waitable, is_signalled};
 
 /// Calls off whatever waits on it, from any thread.
 ///
@@ -33,12 +32,12 @@ pub struct Abort(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     set: AtomicBool,
-    /// Made when somebody first waits, so that an abort nobody waits on costs no descriptor.
+    /// Made when somebody first waits, so that an abort nobody waits on costs nothing.
     signal: OnceLock<Signal>,
     /// Held while `set` and `signal` change, so that they always agree.
     changing: Mutex<()>,
-    /// A descriptor of somebody else's that sets this abort by becoming readable.
-    watched: Option<OwnedFd>,
+    /// Something of somebody else's that sets this abort by being signalled.
+    watched: Option<Waitable>,
 }
 
 impl Abort {
@@ -47,10 +46,11 @@ impl Abort {
         Abort::default()
     }
 
-    /// An abort that is also set while `fd` is readable, hung up or broken. Nothing is ever read
-    /// from `fd`, so [`clear`](Self::clear) does not change what it says.
-    pub fn watching(fd: OwnedFd) -> Self {
-        Abort(Arc::new(Shared { watched: Some(fd), ..Shared::default() }))
+    /// An abort that is also set while `watched` is signalled: on Unix a descriptor that is
+    /// readable, hung up or broken, on Windows the handle of an event. It is only looked at, so
+    /// [`clear`](Self::clear) does not change what it says.
+    pub fn watching(watched: Waitable) -> Self {
+        Abort(Arc::new(Shared { watched: Some(watched), ..Shared::default() }))
     }
 
     /// Ends every wait on this abort, now and from now on.
@@ -75,13 +75,12 @@ impl Abort {
     /// Whether waits on it end at once.
     pub fn is_set(&self) -> bool {
         // Pairs with the Release in `set`: who sees it set sees what was done before.
-        self.0.set.load(Acquire)
-            || self.0.watched.as_ref().is_some_and(|fd| poll::is_readable(fd.as_fd()))
+        self.0.set.load(Acquire) || self.0.watched.as_ref().is_some_and(is_signalled)
     }
 
-    /// A descriptor that is readable while the abort is set by [`set`](Self::set). `None` if the
-    /// system has no descriptor left for it: then `is_set` must be asked now and again.
-    pub(super) fn signal(&self) -> Option<BorrowedFd<'_>> {
+    /// What is raised while the abort is set by [`set`](Self::set). `None` if the system has
+    /// nothing left for it: then `is_set` must be asked now and again.
+    pub(super) fn signal(&self) -> Option<&Signal> {
         if self.0.signal.get().is_none() {
             let _changing = self.lock();
             if self.0.signal.get().is_none() {
@@ -92,12 +91,12 @@ impl Abort {
                 self.0.signal.set(signal).expect("only set here, under the lock");
             }
         }
-        self.0.signal.get().map(AsFd::as_fd)
+        self.0.signal.get()
     }
 
-    /// The descriptor it watches, if any.
-    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
-        self.0.watched.as_ref().map(AsFd::as_fd)
+    /// What it watches, if anything.
+    pub(super) fn watched(&self) -> Option<&Waitable> {
+        self.0.watched.as_ref()
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
