@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Shared memory has no descriptor to wait for, so the socket and the abort are looked at this
-/// often while a client waits there. An answer ends the wait at once all the same.
+/// often while somebody waits there whom nobody rings. A message ends the wait at once all the same.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// What room is kept for messages that are yet to come; more is given back.
@@ -258,7 +258,7 @@ impl Session {
     /// [`ErrorKind::UnknownId`] if the peer breaks the rules. The session cannot be used further.
     pub fn receive(&mut self, wait: Wait<'_>) -> Result<Header> {
         if self.shared.is_some() {
-            return self.receive_shared(wait);
+            return self.receive_shared(wait, GLANCE);
         }
         // The answer to the only request is never there yet; looking for it would cost a call.
         if self.rules.role == Role::Client && self.rules.in_flight() == 1 {
@@ -270,6 +270,12 @@ impl Session {
             }
             self.socket.wait_readable(wait)?;
         }
+    }
+
+    /// As [`receive`](Self::receive) in shared memory, without looking around: for who rings the
+    /// session's bell when the socket hangs up.
+    pub(crate) fn receive_until_rung(&mut self) -> Result<Header> {
+        self.receive_shared(Wait::FOREVER, Duration::MAX)
     }
 
     /// The payload of the last message received, until the next is received.
@@ -343,7 +349,8 @@ impl Session {
         }
     }
 
-    fn receive_shared(&mut self, wait: Wait<'_>) -> Result<Header> {
+    /// Waits in shared memory, no longer than `glance` without a look at the socket and the abort.
+    fn receive_shared(&mut self, wait: Wait<'_>, glance: Duration) -> Result<Header> {
         loop {
             let remaining = wait.remaining()?;
             if let Some(header) = self.try_receive()? {
@@ -351,13 +358,8 @@ impl Session {
             }
             let limit = message_limit(&self.rules);
             let shared = self.shared.as_mut().expect("only called with shared memory");
-            // A server waits without looking around: its bell is rung when the socket hangs up.
-            let until = match self.rules.role {
-                Role::Server => remaining.and_then(|left| Instant::now().checked_add(left)),
-                Role::Client => {
-                    Some(Instant::now() + remaining.map_or(GLANCE, |left| left.min(GLANCE)))
-                }
-            };
+            let slice = remaining.map_or(glance, |left| left.min(glance));
+            let until = Instant::now().checked_add(slice);
             match shared.take(limit, until)? {
                 Taken::Message(length) => return self.take_shared(length),
                 Taken::Rung => return Err(ErrorKind::Aborted.into()),

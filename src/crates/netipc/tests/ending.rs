@@ -13,8 +13,10 @@ use common::{
     Dir, Running, await_that, carriers, client, increment_server, peer::Peer, served, timed,
 };
 use netipc::{
-    Declined, ErrorKind, Server, ServerOptions, SessionOptions,
+    Declined, ErrorKind, Server, ServerOptions, SessionOptions, Wait,
     kinds::{Increment, increment},
+    proto::Header,
+    transport::{Listener, ListenerOptions, Session},
 };
 
 /// Far more than anything here takes, and far less than the usual timeout.
@@ -98,6 +100,31 @@ fn a_silent_connector_is_hung_up_on_while_every_worker_is_busy() {
         release.send(()).unwrap();
         assert_eq!(slow.join().unwrap(), 2);
     });
+}
+
+#[test]
+fn who_waits_for_a_client_in_a_loop_of_its_own_hears_that_it_is_gone() {
+    for (carrier, session) in carriers() {
+        let dir = Dir::new();
+        let options = ListenerOptions { session: session.clone(), ..ListenerOptions::default() };
+        let listener = Listener::bind(&dir, "loop", &options).unwrap();
+        let (received, receipts) = mpsc::channel();
+        let serving = thread::spawn(move || {
+            let mut session = listener.accept(Wait::at_most(SOON)).unwrap();
+            session.receive(Wait::at_most(SOON)).unwrap();
+            received.send(()).unwrap();
+            session.receive(Wait::at_most(2 * SOON))
+        });
+        let mut client = Session::connect(&dir, "loop", &session, Wait::at_most(SOON)).unwrap();
+        client.send(&Header::request(1, 1, 0), b"", Wait::at_most(SOON)).unwrap();
+        receipts.recv().unwrap();
+        let (error, took) = timed(|| {
+            drop(client);
+            serving.join().unwrap().unwrap_err()
+        });
+        assert_eq!(error.kind(), ErrorKind::Disconnected, "over {carrier}");
+        assert!(took < SOON, "{took:?} over {carrier}");
+    }
 }
 
 #[test]

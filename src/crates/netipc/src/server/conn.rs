@@ -20,7 +20,6 @@ use crate::{
     link::Session,
     shm::Bell,
     sys::{Interest, Socket},
-    wait::Wait,
 };
 
 /// A client, from being accepted to hanging up.
@@ -197,7 +196,7 @@ impl Core {
     pub(super) fn converse_shared(&self, session: &mut Session) {
         let mut out = Vec::new();
         while !self.is_stopping() {
-            let response = match session.receive(Wait::FOREVER) {
+            let response = match session.receive_until_rung() {
                 Ok(_) if self.is_stopping() => return,
                 Ok(request) => self.answer(session, &request, &mut out),
                 // The bell was rung: either the peer is gone or the server stops.
