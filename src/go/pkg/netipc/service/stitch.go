@@ -79,7 +79,7 @@ type stitch[Key, View any] struct {
 	answered   int // keys that have their answer
 	asked      int // keys of the last request, behind those
 	most       int // keys to ask at once; fewer after a response had no room
-	excess     int // of an answer over its placeholder, on average; kept for later lookups
+	seen       answers
 	subcalls   uint32
 	known      bool // generation is
 	generation uint64
@@ -89,12 +89,14 @@ type stitch[Key, View any] struct {
 	noLonger   bool // no session takes longer requests
 }
 
+// answers are those of a lookup so far, and the bytes of responses they took.
+type answers struct {
+	count, bytes uint64
+}
+
 // begin starts a lookup. It fails with ErrOverflow for too many keys.
 func (s *stitch[Key, View]) begin(kind *Lookup[Key, View], keys []Key, c ceilings) error {
-	*s = stitch[Key, View]{kind: kind, keys: keys, ceilings: c, out: s.out, most: len(keys), excess: s.excess}
-	if s.excess == 0 {
-		s.excess = firstGuess
-	}
+	*s = stitch[Key, View]{kind: kind, keys: keys, ceilings: c, out: s.out, most: len(keys)}
 	if uint64(len(keys)) > uint64(c.items) {
 		return fmt.Errorf("%w: %d keys, allowed are %d", protocol.ErrOverflow, len(keys), c.items)
 	}
@@ -138,29 +140,42 @@ func (s *stitch[Key, View]) next(requestLimit, responseLimit uint32) (step, erro
 	}
 }
 
-// firstGuess is how much longer than placeholders the answers of a service are taken to
-// be that has not answered yet, in bytes.
-const firstGuess = 64
+// usualValue is how long a value is taken to be before there was any, in bytes.
+const usualValue = 64
 
-// fitting returns how many of keys fit a request, with room for their answers in the
-// response. At the least there must be room for placeholders of all of them, or the
-// service could not even say which it left out; but with no more than that it would
-// answer one key for each request.
+// fitting returns how many of keys fit a request, and how many answers are expected to fit the
+// response. At the least there must be room for placeholders of all of them, or the service
+// could not even say which it left out; but with no more than that it would answer one key
+// for each request.
 func (s *stitch[Key, View]) fitting(keys []Key, requestLimit, responseLimit uint32) int {
-	most := min(s.most, len(keys))
-	if s.alone {
-		most = min(1, most)
+	if len(keys) == 0 {
+		return 0
+	}
+	most := 1
+	if !s.alone {
+		most = int(min(uint64(s.most), uint64(len(keys)), s.expected(keys[0], responseLimit)))
 	}
 	request, response := 0, 0
 	for i, key := range keys[:most] {
 		request = protocol.Align8(request) + s.kind.KeySize(key)
-		response = protocol.Align8(response) + s.kind.PlaceholderSize(key) + s.excess
+		response = protocol.Align8(response) + s.kind.PlaceholderSize(key)
 		directory := lookupHead + (i+1)*lookupEntrySize
 		if uint64(directory+request) > uint64(requestLimit) || uint64(directory+response) > uint64(responseLimit) {
 			return i
 		}
 	}
 	return most
+}
+
+// expected returns how many answers as long as those so far fit a response, at least 1. Asking for
+// more would fill it with placeholders, each in the room of an answer.
+func (s *stitch[Key, View]) expected(first Key, responseLimit uint32) uint64 {
+	seen := s.seen
+	if seen.count == 0 {
+		seen = answers{1, uint64(lookupEntrySize + usualValue + s.kind.PlaceholderSize(first))}
+	}
+	room := uint64(max(responseLimit, lookupHead) - lookupHead)
+	return max(room*seen.count/seen.bytes, 1)
 }
 
 // asking returns the keys to ask now.
@@ -227,18 +242,17 @@ func (s *stitch[Key, View]) take(view *View) error {
 
 // keep takes over the first answers of a response.
 func (s *stitch[Key, View]) keep(view *View, answered int) error {
-	keys, excess := s.asking()[:answered], 0
-	for i, key := range keys {
+	if s.complete {
+		s.answered = answered
+		return nil
+	}
+	for i, key := range s.asking()[:answered] {
 		item, _ := s.kind.Item(view, uint32(i), key)
-		excess += max(len(item)-s.kind.PlaceholderSize(key), 0)
-		if s.complete {
-			s.answered++
-		} else if err := s.append(item); err != nil {
+		if err := s.append(item); err != nil {
 			return err
 		}
-	}
-	if answered > 0 {
-		s.excess = excess/answered + 1
+		s.seen.count++
+		s.seen.bytes += uint64(lookupEntrySize + protocol.Align8(len(item)))
 	}
 	return nil
 }
