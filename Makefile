@@ -8,13 +8,14 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows bench fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows interop interop-peers bench fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
+	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make bench      measure on this machine, beside the floors'
 
 demo: rust-toolchain
@@ -47,6 +48,16 @@ test-go:
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto
+
+# Every pair of the peers that could be built, see interop/README.md.
+interop: interop-peers
+	$(CARGO) run -q -p netipc-interop --bin netipc-interop -- --peers $(BUILD)/interop $(INTEROP)
+
+interop-peers: rust-toolchain
+	$(CARGO) build -p netipc-interop
+	@if command -v go >/dev/null; then \
+		cd interop/go && CGO_ENABLED=0 go build -o ../../$(BUILD)/interop/netipc-interop-go .; \
+	else echo 'without the Go peer: it needs go'; fi
 
 bench: rust-toolchain
 	$(CARGO) run --release -p netipc-bench
