@@ -46,7 +46,7 @@ func TestClientWorksWithoutAService(t *testing.T) {
 	_, err := client.CallIncrement(1)
 	mustFail(t, err, protocol.ErrNotReady)
 	mustFail(t, err, protocol.ErrBadLayout)
-	if !strings.Contains(err.Error(), "increment.sock") {
+	if !strings.Contains(err.Error(), endpointOf("increment")) {
 		t.Errorf("the error does not say what is missing: %v", err)
 	}
 	if s := client.Status(); s.ErrorCount != 1 || s.CallCount != 0 {

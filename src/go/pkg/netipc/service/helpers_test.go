@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"errors"
+	"math/bits"
 	"os"
 	"strings"
 	"testing"
@@ -119,10 +120,7 @@ func eachCarrier(t *testing.T, f func(t *testing.T, c carrier)) {
 
 // selected returns the profile that must be agreed on.
 func (c carrier) selected() uint32 {
-	if c.profiles&protocol.ProfileSHMFutex != 0 {
-		return protocol.ProfileSHMFutex
-	}
-	return protocol.ProfileBaseline
+	return 1 << (bits.Len32(c.profiles) - 1)
 }
 
 func (c carrier) client() raw.ClientConfig {

@@ -2,8 +2,6 @@ package service_test
 
 import (
 	"errors"
-	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,29 +12,6 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
 )
-
-func TestRunSaysWhyThereIsNoEndpoint(t *testing.T) {
-	dir := runDir(t)
-	start(t, incrementServer(dir, raw.ServerConfig{}, 1))
-	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
-	connect(t, client)
-	err := incrementServer(dir, raw.ServerConfig{}, 1).Run()
-	if err == nil || !strings.Contains(err.Error(), "increment.sock") {
-		t.Fatalf("second server: %v", err)
-	}
-	if n, err := client.CallIncrement(1); err != nil || n != 2 {
-		t.Fatalf("the first server after it: %d, %v", n, err)
-	}
-	failing := incrementServer(filepath.Join(dir, "none"), raw.ServerConfig{}, 1)
-	for range 2 {
-		if failing.Run() == nil {
-			t.Fatal("ran in a directory that does not exist")
-		}
-	}
-	if !failing.Drain(0) {
-		t.Fatal("a server that does not run takes time to drain")
-	}
-}
 
 // A stuck server has a handler that does not return before it is told.
 func TestAPanicEndsTheSessionOfItsRequestAndNothingElse(t *testing.T) {
@@ -149,18 +124,6 @@ func TestClientsBeyondTheMaximumFindTheyCannotConnect(t *testing.T) {
 		if n, err := third.CallIncrement(1); err != nil || n != 2 {
 			t.Fatalf("the third client, later: %d, %v", n, err)
 		}
-	})
-}
-
-// silence connects to the server of a directory and says nothing.
-func silence(t *testing.T, dir string) {
-	address := &net.UnixAddr{Name: filepath.Join(dir, "increment.sock"), Net: "unixpacket"}
-	eventually(t, "a silent peer is connected", func() bool {
-		conn, err := net.DialUnix("unixpacket", nil, address)
-		if err == nil {
-			t.Cleanup(func() { conn.Close() })
-		}
-		return err == nil
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
 
 // maxSocketPath is what fits the system's socket address beside the NUL that ends
@@ -26,22 +28,11 @@ func newEndpoint(runDir, service string) (endpoint, error) {
 		return refuse("directory of the endpoint is empty")
 	case strings.IndexByte(runDir, 0) >= 0:
 		return refuse("NUL in the directory of the endpoint")
-	case service == "":
-		return refuse("service name is empty")
-	case service == "." || service == "..":
-		return refuse(fmt.Sprintf("service name %q is a directory", service))
 	}
-	for i := range len(service) {
-		if !inServiceName(service[i]) {
-			return refuse(fmt.Sprintf("service name %q has a character other than A-Z a-z 0-9 . _ -", service))
-		}
+	if err := carrier.CheckServiceName(service); err != nil {
+		return endpoint{}, err
 	}
 	return endpoint{runDir, service}, nil
-}
-
-func inServiceName(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '.' || c == '_' || c == '-'
 }
 
 // socketPath names the socket clients connect to. It fails with ErrPathTooLong.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package service_test
 
 import (
@@ -11,16 +9,15 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
-	"github.com/netdata/plugin-ipc/go/pkg/netipc/transport/posix"
 )
 
 // peer connects to a service as a program that does not keep to the rules.
-func peer(t *testing.T, dir, name string, config posix.ClientConfig) *posix.Session {
+func peer(t *testing.T, dir, name string, config peerConfig) *peerSession {
 	t.Helper()
-	var session *posix.Session
+	var session *peerSession
 	eventually(t, "a peer is connected", func() (connected bool) {
 		var err error
-		session, err = posix.Connect(dir, name, &config)
+		session, err = connectPeer(dir, name, &config)
 		return err == nil
 	})
 	t.Cleanup(session.Close)
@@ -35,7 +32,7 @@ func TestAPeerThatDoesNotTakeItsResponsesHoldsUpNobody(t *testing.T) {
 	start(t, server)
 	client := raw.NewStringReverseClient(dir, "reverse", raw.ClientConfig{})
 	connect(t, client)
-	greedy := peer(t, dir, "reverse", posix.ClientConfig{})
+	greedy := peer(t, dir, "reverse", peerConfig{})
 	request := make([]byte, 10)
 	n := protocol.StringReverseEncode("x", request)
 	for id := range uint64(1000) {
@@ -68,19 +65,19 @@ func TestARequestOverTheLimitIsToldSoAndEndsTheSession(t *testing.T) {
 		"items":   {PayloadLen: 8, Flags: protocol.FlagBatch, ItemCount: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := peer(t, dir, "increment", posix.ClientConfig{MaxRequestPayloadBytes: 4096})
+			s := barePeer(t, dir, "increment", peerConfig{MaxRequestPayloadBytes: 4096})
 			packet := make([]byte, protocol.HeaderSize+int(oversize.PayloadLen))
 			oversize.Magic, oversize.Version, oversize.HeaderLen = protocol.MagicMsg, protocol.Version, protocol.HeaderLen
 			oversize.Kind, oversize.Code, oversize.MessageID = protocol.KindRequest, protocol.MethodIncrement, 9
 			oversize.Encode(packet)
 			// Our own rules would not let it out, so it goes past them.
-			sendPacket(t, s.Fd(), packet)
-			reply := receivePacket(t, s.Fd())
+			s.send(packet)
+			reply := s.receive()
 			h, err := protocol.DecodeHeader(reply)
 			if err != nil || h.TransportStatus != protocol.StatusLimitExceeded || h.MessageID != 9 || h.PayloadLen != 0 || h.ItemCount != 1 {
 				t.Fatalf("reply %+v, %v", h, err)
 			}
-			if rest := receivePacket(t, s.Fd()); len(rest) != 0 {
+			if rest := s.receive(); len(rest) != 0 {
 				t.Fatalf("the session goes on with %x", rest)
 			}
 		})
@@ -101,9 +98,9 @@ func TestAPeerThatBreaksTheProtocolLosesItsSessionOnly(t *testing.T) {
 	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
 	connect(t, client)
 	for _, packet := range [][]byte{{}, {1}, make([]byte, 32), make([]byte, 5000)} {
-		s := peer(t, dir, "increment", posix.ClientConfig{})
-		sendPacket(t, s.Fd(), packet)
-		if rest := receivePacket(t, s.Fd()); len(rest) != 0 {
+		s := barePeer(t, dir, "increment", peerConfig{})
+		s.send(packet)
+		if rest := s.receive(); len(rest) != 0 {
 			t.Fatalf("answered %x", rest)
 		}
 	}
@@ -124,7 +121,7 @@ func TestTheResponseLimitIsLearnedFromWhatFitAndWhatDidNot(t *testing.T) {
 	n := protocol.StringReverseEncode("x", request)
 	// ask returns the limit granted to a client with this hint, and how it is answered.
 	ask := func(dir string, hint uint32) (uint32, uint16) {
-		s := peer(t, dir, "reverse", posix.ClientConfig{MaxResponsePayloadBytes: hint})
+		s := peer(t, dir, "reverse", peerConfig{MaxResponsePayloadBytes: hint})
 		h := protocol.Header{Kind: protocol.KindRequest, Code: protocol.MethodStringReverse, ItemCount: 1}
 		if err := s.Send(&h, request[:n]); err != nil {
 			t.Fatal(err)

@@ -50,6 +50,9 @@ func play(part string) {
 		must(client.CallIncrement(1))
 		fmt.Println("begun")
 		select {}
+	case "bystander": // has nothing to do with it
+		fmt.Println("begun")
+		time.Sleep(time.Hour)
 	}
 }
 
@@ -194,14 +197,7 @@ func TestTheEndpointEndsWithTheServerAlthoughAChildLivesOn(t *testing.T) {
 	ran := start(t, server)
 	client := raw.NewIncrementClient(dir, "increment", raw.ClientConfig{})
 	connect(t, client)
-	child := exec.Command("sleep", "1000")
-	if err := child.Start(); err != nil {
-		t.Skipf("no child to be had: %v", err)
-	}
-	defer func() {
-		child.Process.Kill()
-		child.Wait()
-	}()
+	spawn(t, "bystander", dir, carrier{})
 	server.Stop()
 	await(t, "Run returns", ran)
 	_, err := client.CallIncrement(1)
