@@ -122,13 +122,17 @@ impl nipc_shm_ctx_t {
         };
     }
 
-    /// Lets `used` use the region, then shows what became of it. `None` when closed.
+    /// Lets `used` use the region, then shows what became of it. `None` when closed; without its
+    /// base, a region counts as closed.
     ///
     /// # Safety
     ///
     /// The struct was filled by this library, or is all zero.
     unsafe fn with<T>(&mut self, used: impl FnOnce(&mut Region<'_>) -> T) -> Option<T> {
         let &mut nipc_shm_ctx_t { spin_tries: spins, _region, _client, .. } = self;
+        if self.base.is_null() {
+            return None;
+        }
         let run = |region: &mut Region<'_>| {
             region.set_spins(spins);
             let result = used(region);
@@ -296,7 +300,12 @@ abi! {
 
     fn nipc_shm_owner_alive(ctx: *const nipc_shm_ctx_t) -> bool, or(false) {
         // Looks only, although what looks is shared with what does more.
-        ctx.cast_mut().as_mut().and_then(|ctx| ctx.with(|region| region.owner_alive())).unwrap_or(false)
+        let Some(ctx) = ctx.cast_mut().as_mut() else { return false };
+        let generation = ctx.owner_generation;
+        let alive = |region: &mut Region<'_>| {
+            region.owner_alive() && region.plan().owner_generation == generation
+        };
+        ctx.with(alive).unwrap_or(false)
     }
 
     fn nipc_shm_cleanup_stale(run_dir: *const c_char, service_name: *const c_char) {

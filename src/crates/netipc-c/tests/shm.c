@@ -40,10 +40,18 @@ static void region_lies_as_specified(void)
     CHECK(client.request_offset == 64 && client.region_size == server.region_size);
     CHECK(client.spin_tries == NIPC_SHM_DEFAULT_SPIN);
     const nipc_shm_region_header_t *header = server.base;
+    void *client_base = client.base;
     CHECK(header->magic == NIPC_SHM_REGION_MAGIC && header->version == NIPC_SHM_REGION_VERSION);
     CHECK(header->header_len == NIPC_SHM_HEADER_LEN && header->owner_pid == getpid());
     CHECK(header->owner_generation != 0 && header->owner_generation == client.owner_generation);
     CHECK(nipc_shm_owner_alive(&client) && nipc_shm_owner_alive(&server));
+    client.owner_generation++;
+    CHECK(!nipc_shm_owner_alive(&client));
+    client.owner_generation--;
+    client.base = NULL;
+    CHECK(!nipc_shm_owner_alive(&client));
+    CHECK_EQ(nipc_shm_send(&client, "x", 1), NIPC_SHM_ERR_BAD_PARAM);
+    client.base = client_base;
     CHECK(nipc_shm_fd(&client) == client.fd && nipc_shm_fd(NULL) == -1);
     close_both();
     CHECK(access(path, F_OK) != 0);

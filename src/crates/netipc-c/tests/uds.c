@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -97,6 +98,36 @@ static void socket_is_private_and_goes_with_its_listener(void)
     nipc_uds_close_listener(&listener);
     nipc_uds_close_listener(&listener);
     CHECK(access(path, F_OK) != 0);
+}
+
+static void listener_whose_descriptor_the_program_closed_is_not_closed_again(void)
+{
+    nipc_uds_listener_t listener, second;
+    nipc_uds_session_t session;
+    char path[108];
+    REQUIRE(nipc_uds_listen(check_dir(), "uds", NULL, &listener) == NIPC_UDS_OK);
+    strcpy(path, listener.path);
+    int other = dup2(0, listener.fd); /* closes it, and takes its number */
+    REQUIRE(other >= 0);
+    listener.fd = -1;
+    errno = 0;
+    CHECK_EQ(nipc_uds_accept(&listener, 1, &session), NIPC_UDS_ERR_ACCEPT);
+    CHECK_EQ(errno, EBADF);
+    nipc_uds_close_listener(&listener);
+    CHECK(fcntl(other, F_GETFD) >= 0);
+    CHECK(access(path, F_OK) != 0);
+    close(other);
+
+    /* What such a listener leaves is dead, and its end does not hurt who came after it. */
+    REQUIRE(nipc_uds_listen(check_dir(), "uds", NULL, &listener) == NIPC_UDS_OK);
+    close(listener.fd);
+    listener.fd = -1;
+    CHECK_EQ(nipc_uds_connect(check_dir(), "uds", NULL, &session), NIPC_UDS_ERR_CONNECT);
+    CHECK_EQ(nipc_uds_listen(check_dir(), "uds", NULL, &second), NIPC_UDS_OK);
+    nipc_uds_close_listener(&listener);
+    CHECK(access(path, F_OK) == 0);
+    nipc_uds_close_listener(&second);
+    CHECK_EQ(nipc_uds_accept(&second, 1, &session), NIPC_UDS_ERR_ACCEPT);
 }
 
 static void names_and_paths_are_checked(void)
@@ -339,6 +370,7 @@ int main(void)
 {
     RUN(sessions_agree_and_carry_messages);
     RUN(socket_is_private_and_goes_with_its_listener);
+    RUN(listener_whose_descriptor_the_program_closed_is_not_closed_again);
     RUN(names_and_paths_are_checked);
     RUN(refusals_have_their_reason);
     RUN(large_messages_travel_in_parts);

@@ -167,6 +167,11 @@ impl Listener {
         self.0.path()
     }
 
+    /// Gives the name up, but leaves alone the descriptor, which somebody else has closed.
+    pub fn disown(self) {
+        self.0.disown();
+    }
+
     /// Waits for a client.
     ///
     /// # Errors

@@ -196,7 +196,7 @@ nipc_uds_error_t nipc_uds_listen(const char *run_dir, const char *service_name,
  *
  * A client that is refused or breaks the protocol is hung up on and reported: _AUTH_FAILED,
  * _NO_PROFILE, _INCOMPATIBLE, _LIMIT_EXCEEDED, _PROTOCOL, _RECV, _SEND, _TIMEOUT. The listener
- * stays usable. _ACCEPT if the system refused.
+ * stays usable. _ACCEPT if the system refused, or the listener is closed.
  */
 nipc_uds_error_t nipc_uds_accept(nipc_uds_listener_t *listener, uint64_t session_id,
                                  nipc_uds_session_t *out);
@@ -204,8 +204,9 @@ nipc_uds_error_t nipc_uds_accept(nipc_uds_listener_t *listener, uint64_t session
 /* The socket, for poll; -1 of NULL. Readable: a client waits. */
 int nipc_uds_listener_fd(const nipc_uds_listener_t *listener);
 
-/* Stops listening and removes the socket, unless the path is another server's by now. NULL, closed
-   and zeroed listeners are left alone. */
+/* Stops listening and removes the socket, unless the path is another server's by now. A program that
+   has closed fd itself sets it to -1 before this, as with any descriptor. NULL, closed and zeroed
+   listeners are left alone. */
 void nipc_uds_close_listener(nipc_uds_listener_t *listener);
 
 #ifdef __cplusplus

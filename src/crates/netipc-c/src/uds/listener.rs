@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{c_char, c_int, c_void},
+    io,
     os::{
         fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
@@ -94,14 +95,34 @@ impl nipc_uds_listener_t {
         _endpoint: ptr::null_mut(),
     };
 
-    /// What listens; `None` when closed.
+    /// What listens; `None` when closed, by the library or by the program behind its back.
     ///
     /// # Safety
     ///
     /// The struct was made by `nipc_uds_listen`, or is all zero.
     unsafe fn endpoint(&self) -> Option<&Listener> {
         // SAFETY: null, or what `nipc_uds_listen` boxed.
-        unsafe { self._endpoint.cast::<Listener>().as_ref() }
+        let endpoint = unsafe { self._endpoint.cast::<Listener>().as_ref() };
+        endpoint.filter(|endpoint| endpoint.as_fd().as_raw_fd() == self.fd)
+    }
+
+    /// Gives the endpoint up.
+    ///
+    /// # Safety
+    ///
+    /// As of [`endpoint`](Self::endpoint).
+    unsafe fn close(&mut self) {
+        if self._endpoint.is_null() {
+            return;
+        }
+        // SAFETY: as promised by the caller.
+        let is_open = unsafe { self.endpoint() }.is_some();
+        // SAFETY: what `nipc_uds_listen` boxed, and nothing points to it any more.
+        let endpoint = unsafe { Box::from_raw(self._endpoint.cast::<Listener>()) };
+        (self.fd, self._endpoint) = (-1, ptr::null_mut());
+        if !is_open {
+            endpoint.disown();
+        }
     }
 }
 
@@ -189,7 +210,8 @@ abi! {
             return bad_param("accept without a listener");
         };
         let Some(endpoint) = listener.endpoint() else {
-            return bad_param("accept at a listener that is closed");
+            note_error(&Error::system("accept", io::Error::from_raw_os_error(libc::EBADF)));
+            return NIPC_UDS_ERR_ACCEPT;
         };
         let socket = match endpoint.accept(Wait::FOREVER) {
             Ok(socket) => socket,
@@ -208,11 +230,8 @@ abi! {
     }
 
     fn nipc_uds_close_listener(listener: *mut nipc_uds_listener_t) {
-        if let Some(listener) = listener.as_mut()
-            && !listener._endpoint.is_null()
-        {
-            drop(Box::from_raw(listener._endpoint.cast::<Listener>()));
-            (listener.fd, listener._endpoint) = (-1, ptr::null_mut());
+        if let Some(listener) = listener.as_mut() {
+            listener.close();
         }
     }
 }

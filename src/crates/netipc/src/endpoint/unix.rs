@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd},
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
@@ -81,7 +81,8 @@ impl Default for ListenOptions {
 /// The one place where clients of a service connect. When it is dropped its name is free again.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    socket: ListenSocket,
+    /// `None` once it is disowned.
+    socket: Option<ListenSocket>,
     path: PathBuf,
     lock: PathBuf,
     /// The file that belongs to `socket`. It cannot be mistaken for a successor's: the system does
@@ -124,12 +125,19 @@ impl Endpoint {
             let _ = file.remove(&path);
             return Err(error);
         }
-        Ok(Endpoint { socket, path, lock, file })
+        Ok(Endpoint { socket: Some(socket), path, lock, file })
     }
 
     /// Where clients connect.
     pub(crate) fn socket(&self) -> &ListenSocket {
-        &self.socket
+        self.socket.as_ref().expect("disowning an endpoint drops it")
+    }
+
+    /// Gives the name up, but leaves alone the socket's descriptor, which somebody else has closed.
+    pub(crate) fn disown(mut self) {
+        if let Some(socket) = self.socket.take() {
+            let _ = OwnedFd::from(socket).into_raw_fd();
+        }
     }
 
     /// The name in the file system.
@@ -145,8 +153,13 @@ impl Drop for Endpoint {
         }
         // Without the lock a successor might take the name between the look and the removal. Then
         // a dead socket is left, which the next start removes.
-        if let Ok(_held) = EndpointLock::acquire(&self.lock, OTHERS_STOP) {
+        let Ok(_held) = EndpointLock::acquire(&self.lock, OTHERS_STOP) else { return };
+        // What cannot be removed is dead, and the next start reclaims it.
+        if self.socket.is_some() {
             let _ = self.file.remove(&self.path);
+        } else {
+            // Without the socket the file's number may be a successor's.
+            let _ = reclaim::make_free(&self.path);
         }
     }
 }

@@ -249,6 +249,12 @@ impl AsFd for ListenSocket {
     }
 }
 
+impl From<ListenSocket> for OwnedFd {
+    fn from(socket: ListenSocket) -> Self {
+        socket.0
+    }
+}
+
 /// What a name in the file system turned out to be, from a connection tried and dropped.
 #[derive(Debug)]
 pub(crate) enum Probe {
