@@ -92,6 +92,38 @@ static void method_served_can_be_changed_while_running(void)
     provider_stop(&provider);
 }
 
+static void members_show_the_server(void)
+{
+    struct provider provider = {.items = 1};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_client_ctx_t clients[2];
+    provider_start(&provider, "members", PROFILES_SOCKET);
+    nipc_managed_server_t *server = &provider.server;
+    CHECK(strcmp(server->run_dir, check_dir()) == 0 && strcmp(server->service_name, "members") == 0);
+    CHECK(server->worker_count == 4 && server->base_config.auth_token == 7);
+    CHECK(server->learned_request_payload_bytes == NIPC_MAX_PAYLOAD_DEFAULT);
+    CHECK(server->learned_response_payload_bytes == 65536);
+    CHECK(server->request_payload_growth_ceiling == NIPC_MAX_PAYLOAD_CAP);
+    CHECK(server->response_payload_growth_ceiling == NIPC_MAX_PAYLOAD_CAP);
+    CHECK(server->session_capacity > 0 && server->next_session_id == 1);
+    CHECK(pthread_mutex_trylock(&server->sessions_lock) == 0);
+    CHECK_EQ(__atomic_load_n(&server->session_count, __ATOMIC_RELAXED), 0);
+    pthread_mutex_unlock(&server->sessions_lock);
+    for (int i = 0; i < 2; i++) {
+        nipc_client_init(&clients[i], check_dir(), "members", &config);
+        nipc_client_refresh(&clients[i]);
+        CHECK_EQ(__atomic_load_n(&server->session_count, __ATOMIC_RELAXED), i + 1);
+        CHECK(__atomic_load_n(&server->running, __ATOMIC_ACQUIRE) && server->acceptor_started);
+        CHECK(pthread_equal(server->acceptor_thread, provider.thread));
+    }
+    nipc_server_stop(server);
+    pthread_join(provider.thread, NULL);
+    CHECK(!server->running && server->session_count == 0);
+    nipc_server_destroy(server);
+    for (int i = 0; i < 2; i++)
+        nipc_client_close(&clients[i]);
+}
+
 struct stuck {
     struct event entered, release, left;
 };
@@ -244,6 +276,7 @@ int main(void)
     RUN(second_server_is_refused_with_the_cause);
     RUN(names_too_long_are_errors);
     RUN(method_served_can_be_changed_while_running);
+    RUN(members_show_the_server);
     RUN(drain_leaves_a_stuck_handler_behind);
     RUN(handlers_may_ask_others_and_stop_their_server);
     RUN(zeroed_and_null_are_left_alone);

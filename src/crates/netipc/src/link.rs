@@ -151,6 +151,13 @@ impl Session {
         &self.agreement
     }
 
+    /// Goes on under other limits than were agreed.
+    pub(crate) fn amend(&mut self, agreement: Agreement) {
+        let Rules { outgoing, incoming, .. } = Rules::new(self.rules.role, &agreement);
+        (self.rules.outgoing, self.rules.incoming) = (outgoing, incoming);
+        self.agreement = agreement;
+    }
+
     /// Whether messages travel through shared memory.
     pub fn is_shared_memory(&self) -> bool {
         self.shared.is_some()

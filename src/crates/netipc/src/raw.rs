@@ -210,6 +210,13 @@ pub fn disown<S: Service>(client: &mut Client<S>) {
     }
 }
 
+/// Makes a client go on with the session it has under other limits than were agreed.
+pub fn amend<S: Service>(client: &mut Client<S>, agreement: Agreement) {
+    if let Some(session) = client.session_mut() {
+        session.amend(agreement);
+    }
+}
+
 /// One end of a region of shared memory, of its own or a session's.
 #[derive(Debug)]
 pub struct Region<'a>(End<'a>);

@@ -5,8 +5,8 @@ use std::{cell::UnsafeCell, ffi::c_void, mem, time::Duration};
 use netipc::{
     Abort, Client, ClientStatus, Error, ErrorKind, SessionOptions,
     kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot},
-    proto::{Ceilings, Service},
-    raw::{Region, disown},
+    proto::{Agreement, Ceilings, Service},
+    raw::{Region, amend, disown},
     transport::Session,
 };
 
@@ -127,6 +127,14 @@ impl Caller {
 
     pub(super) fn break_off(&mut self) {
         whatever!(&mut self.0, client => client.break_off())
+    }
+
+    pub(super) fn amend(&mut self, agreement: Agreement) {
+        whatever!(&mut self.0, client => amend(client, agreement))
+    }
+
+    pub(super) fn count_on(&mut self, counts: ClientStatus) {
+        whatever!(&mut self.0, client => client.count_on(counts))
     }
 
     pub(super) fn disown(&mut self) {

@@ -3,7 +3,7 @@
 use std::{
     cell::UnsafeCell,
     ffi::{OsStr, c_char, c_int, c_void},
-    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    os::unix::ffi::OsStrExt,
     path::Path,
     ptr,
     sync::atomic::{AtomicU32, Ordering::Release},
@@ -11,9 +11,8 @@ use std::{
 };
 
 use netipc::{
-    Client, ClientOptions, ClientState, SessionOptions,
+    Client, ClientOptions, ClientState, ClientStatus, SessionOptions,
     proto::{Ceilings, handshake::defaults},
-    raw::{Region, socket_of},
 };
 
 use super::caller::{Behind, Caller};
@@ -60,10 +59,10 @@ pub(crate) struct nipc_client_ctx_t {
     pub(super) state: nipc_client_state_t,
     run_dir: [c_char; 256],
     service_name: [c_char; 128],
-    transport_config: nipc_uds_client_config_t,
-    session: nipc_uds_session_t,
-    session_valid: bool,
-    shm: *mut nipc_shm_ctx_t,
+    pub(super) transport_config: nipc_uds_client_config_t,
+    pub(super) session: nipc_uds_session_t,
+    pub(super) session_valid: bool,
+    pub(super) shm: *mut nipc_shm_ctx_t,
     abort_pipe: [c_int; 2],
     abort_pipe_valid: bool,
     abort_pipe_lock: UnsafeCell<libc::pthread_mutex_t>,
@@ -141,7 +140,15 @@ impl nipc_client_ctx_t {
         // A name that is no text becomes one that no service can have.
         let service = String::from_utf8_lossy(service);
         let mut behind = Behind::new(Client::with_options(dir, &service, options));
-        self.transport_config = shown_proposal(behind.caller.get_mut());
+        let caller = behind.caller.get_mut();
+        caller.count_on(ClientStatus {
+            state: ClientState::Disconnected,
+            connect_count: self.connect_count,
+            reconnect_count: self.reconnect_count,
+            call_count: self.call_count,
+            error_count: self.error_count,
+        });
+        self.transport_config = shown_proposal(caller);
         self._client = Box::into_raw(behind).cast();
     }
 
@@ -226,11 +233,11 @@ impl nipc_client_ctx_t {
         unsafe { (*ctx).call_timeout_ms = or_usual(timeout_ms, CALL_TIMEOUT_MS) };
     }
 
-    fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         Duration::from_millis(or_usual(self.call_timeout_ms, CALL_TIMEOUT_MS).into())
     }
 
-    fn ceilings(&self) -> Ceilings {
+    pub(super) fn ceilings(&self) -> Ceilings {
         Ceilings {
             items: self.max_logical_lookup_items,
             subcalls: self.max_logical_lookup_subcalls,
@@ -245,7 +252,7 @@ fn unshown<const N: usize>(array: &[c_char; N]) -> Vec<u8> {
 }
 
 /// What a C program wants to propose.
-fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptions {
+pub(super) fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptions {
     SessionOptions {
         supported_profiles: wanted.supported_profiles,
         preferred_profiles: wanted.preferred_profiles,
@@ -259,7 +266,7 @@ fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptions {
 }
 
 /// What a client will propose, as C programs know it.
-fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
+pub(super) fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
     let proposal = caller.proposal();
     let items = or_usual(proposal.max_request_batch_items, defaults::BATCH_ITEMS);
     nipc_uds_client_config_t {
@@ -274,136 +281,15 @@ fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
     }
 }
 
-/// An open client while a function uses it: what the program set in its members holds, and in the
-/// end the members show what became of it.
-///
-/// The struct is only touched member by member, since another thread may set its abort meanwhile.
-pub(super) struct Open<'a> {
-    ctx: *mut nipc_client_ctx_t,
-    behind: &'a Behind,
-    pub(super) caller: &'a mut Caller,
-}
-
-impl<'a> Open<'a> {
-    /// `None` of a client that is closed.
-    ///
-    /// # Safety
-    ///
-    /// `ctx` is null, or a struct that was initialised or is all zero, and no other thread uses it.
-    pub(super) unsafe fn new(ctx: *mut nipc_client_ctx_t) -> Option<Self> {
-        if ctx.is_null() {
-            return None;
-        }
-        // SAFETY: as promised by the caller; `_client` is null or a boxed `Behind`.
-        unsafe {
-            let behind = (*ctx)._client.cast::<Behind>().as_ref()?;
-            let caller = &mut *behind.caller.get();
-            let mut open = Open { ctx, behind, caller };
-            open.heed();
-            Some(open)
-        }
-    }
-
-    /// Takes over what the program changed.
-    ///
-    /// # Safety
-    ///
-    /// As of [`new`](Self::new).
-    unsafe fn heed(&mut self) {
-        // SAFETY: as promised; none of these is touched by other threads.
-        let (ctx, shown) = (self.ctx, shown_proposal(self.caller));
-        // SAFETY: as above.
-        let wanted = unsafe { (*ctx).transport_config };
-        if wanted != shown {
-            self.caller.propose(session_options(&wanted));
-        }
-        // SAFETY: as above.
-        let (fd, kept) = unsafe {
-            ((*ctx).session.fd, (*ctx).session_valid && (*ctx).state == NIPC_CLIENT_READY)
-        };
-        match self.caller.session().map(|session| socket_of(session).as_raw_fd()) {
-            Some(own) if own != fd => self.caller.disown(),
-            Some(_) if !kept => self.caller.break_off(),
-            _ => {}
-        }
-        // SAFETY: as above.
-        let (timeout, ceilings) = unsafe { ((*ctx).timeout(), (*ctx).ceilings()) };
-        self.caller.set_limits(timeout, ceilings);
-    }
-
-    /// Whether the program believes it may call, and so a session that it lost is to be replaced.
-    pub(super) fn restore(&mut self) {
-        // SAFETY: the struct is open, and its state is not touched by other threads.
-        let believed = unsafe { (*self.ctx).state } == NIPC_CLIENT_READY;
-        if believed && self.caller.session().is_none() {
-            self.caller.refresh();
-        }
-    }
-
-    /// Shows what became of the client.
-    pub(super) fn show(&mut self) {
-        let status = self.caller.status();
-        let fd = self.caller.session().map(|session| socket_of(session).as_raw_fd());
-        let client: *mut c_void = (&raw const *self.behind).cast_mut().cast();
-        // SAFETY: the struct is open, and these members are not touched by other threads.
-        unsafe {
-            let ctx = self.ctx;
-            (*ctx).state = state_code(status.state);
-            (*ctx).connect_count = status.connect_count;
-            (*ctx).reconnect_count = status.reconnect_count;
-            (*ctx).call_count = status.call_count;
-            (*ctx).error_count = status.error_count;
-            (*ctx).transport_config = shown_proposal(self.caller);
-            let agreement = self.caller.session().map(|session| *session.agreement());
-            let id = agreement.map(|agreement| agreement.session_id);
-            let same = (*ctx).session_valid
-                && Some((*ctx).session.fd) == fd
-                && Some((*ctx).session.session_id) == id;
-            if !same {
-                // The descriptor is the client's own: only what the program left is freed.
-                (*ctx).session.fd = -1;
-                (*ctx).session.close();
-                (*ctx).session = match (fd, agreement) {
-                    (Some(fd), Some(agreement)) => nipc_uds_session_t::agreed(fd, 1, &agreement),
-                    _ => nipc_uds_session_t::CLOSED,
-                };
-                (*ctx).session_valid = fd.is_some();
-                free_shm(&mut (*ctx).shm);
-            }
-            if let Some(region) = self.caller.session_mut().and_then(Region::of) {
-                match (*ctx).shm.as_mut() {
-                    Some(shm) => shm.show_sequences(&region),
-                    None => {
-                        let shown = nipc_shm_ctx_t::of_client(&region, client);
-                        (*ctx).shm = Box::into_raw(Box::new(shown));
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Frees what shows a region. The region is the session's.
 ///
 /// # Safety
 ///
 /// Null, or what `show` boxed.
-unsafe fn free_shm(shm: &mut *mut nipc_shm_ctx_t) {
+pub(super) unsafe fn free_shm(shm: &mut *mut nipc_shm_ctx_t) {
     if !shm.is_null() {
         // SAFETY: as promised by the caller.
         drop(unsafe { Box::from_raw(*shm) });
         *shm = ptr::null_mut();
-    }
-}
-
-pub(super) fn state_code(state: ClientState) -> nipc_client_state_t {
-    match state {
-        ClientState::Disconnected => 0,
-        ClientState::Connecting => 1,
-        ClientState::Ready => 2,
-        ClientState::NotFound => 3,
-        ClientState::AuthFailed => 4,
-        ClientState::Incompatible => 5,
-        ClientState::Broken => 6,
     }
 }

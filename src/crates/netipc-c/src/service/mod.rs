@@ -4,6 +4,8 @@ mod cache;
 mod caller;
 mod client;
 mod ctx;
+mod gate;
+mod open;
 mod responder;
 mod server;
 

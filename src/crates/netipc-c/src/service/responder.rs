@@ -5,8 +5,9 @@ use std::{ffi::c_void, ptr, sync::Arc};
 use netipc::{Declined, Handler, Respond};
 use netipc_proto::{Header, Malformed, Response, Service, Status, Unwritable, respond};
 
+use super::gate::Gate;
 use super::server::{
-    Gate, nipc_apps_lookup_service_handler_t, nipc_cgroups_lookup_service_handler_t,
+    nipc_apps_lookup_service_handler_t, nipc_cgroups_lookup_service_handler_t,
     nipc_cgroups_service_handler_t, nipc_server_handler_fn,
 };
 use crate::{
@@ -115,6 +116,10 @@ impl Respond for Responder {
         let mut response = respond::<Bytes>(&answering, &renamed, payload, out);
         response.header.code = request.code;
         response
+    }
+
+    fn sessions(&self, count: usize) {
+        self.gate.show_sessions(count);
     }
 }
 

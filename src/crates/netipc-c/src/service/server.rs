@@ -6,10 +6,10 @@ use std::{
     mem::MaybeUninit,
     ptr,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{
-            AtomicBool, AtomicU16,
-            Ordering::{Acquire, Relaxed, Release},
+            AtomicBool, AtomicI32, AtomicU16,
+            Ordering::{Acquire, Release},
         },
     },
     time::Duration,
@@ -18,10 +18,15 @@ use std::{
 use netipc::{Error, ErrorKind, Server, ServerOptions, SessionOptions};
 use netipc_proto::{
     Service,
+    handshake::defaults,
     kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot},
+    retry::Capacity,
 };
 
-use super::responder::{Answer, Responder};
+use super::{
+    gate::{Gate, Members},
+    responder::{Answer, Responder},
+};
 use crate::{
     border::{endpoint, text},
     errors::{
@@ -104,7 +109,8 @@ pub(crate) struct nipc_managed_server_t {
     response_payload_growth_ceiling: u32,
     running: AtomicBool,
     sessions: *mut *mut c_void,
-    session_count: c_int,
+    /// Written as clients come and go.
+    session_count: AtomicI32,
     session_capacity: c_int,
     next_session_id: u64,
     sessions_lock: UnsafeCell<libc::pthread_mutex_t>,
@@ -119,38 +125,6 @@ pub(crate) struct nipc_managed_server_t {
 struct Behind {
     server: Server<()>,
     gate: Arc<Gate>,
-}
-
-/// Who is inside `nipc_server_run`, and whether the struct may still be looked at.
-#[derive(Default)]
-pub(super) struct Gate {
-    inside: Mutex<Inside>,
-    left: Condvar,
-}
-
-#[derive(Default)]
-struct Inside {
-    runs: u32,
-    /// The member of the struct; gone once the struct is.
-    method: Option<Method>,
-}
-
-struct Method(*const AtomicU16);
-
-// SAFETY: it points to an atomic, which stays as long as it is in its place.
-unsafe impl Send for Method {}
-
-impl Gate {
-    /// The method served now; none when the server is being destroyed.
-    pub(super) fn method(&self) -> Option<u16> {
-        let inside = self.lock();
-        // SAFETY: `destroy` takes it away before the struct goes, under the lock held here.
-        inside.method.as_ref().map(|method| unsafe { (*method.0).load(Relaxed) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Longer than any program runs, and short enough to be added to now.
@@ -222,6 +196,11 @@ unsafe fn init(
         backlog: u32::try_from(plan.config.backlog).unwrap_or(0),
         ..ServerOptions::default()
     };
+    let (request, response) = (
+        Capacity::configured(plan.config.max_request_payload_bytes, defaults::REQUEST_BYTES),
+        Capacity::configured(plan.config.max_response_payload_bytes, defaults::RESPONSE_BYTES),
+    );
+    let max_sessions = options.max_sessions;
     let gate = Arc::new(Gate::default());
     let responder = Responder { answer: plan.answer, gate: Arc::clone(&gate) };
     let server = match Server::bind_responder(dir, service, options, responder) {
@@ -248,9 +227,19 @@ unsafe fn init(
         (*out).handler_user = handler_user;
         (*out).typed_handler = typed_handler;
         (*out).expected_method_code = AtomicU16::new(plan.method);
+        (*out).learned_request_payload_bytes = request.bytes();
+        (*out).learned_response_payload_bytes = response.bytes();
+        (*out).request_payload_growth_ceiling = request.ceiling();
+        (*out).response_payload_growth_ceiling = response.ceiling();
+        (*out).session_capacity = c_int::try_from(max_sessions).unwrap_or(c_int::MAX);
+        (*out).next_session_id = 1;
+        (*out).sessions_lock = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER);
         (*out).run_dir = run_dir;
         (*out).service_name = service_name;
-        gate.lock().method = Some(Method(&raw const (*out).expected_method_code));
+        gate.open(Members {
+            method: &raw const (*out).expected_method_code,
+            session_count: &raw const (*out).session_count,
+        });
         (*out)._server = Box::into_raw(Box::new(Behind { server, gate })).cast();
     }
     NIPC_OK
@@ -363,12 +352,12 @@ abi! {
         let Some(behind) = behind(server) else { return };
         // The gate outlives the struct, which may be destroyed as soon as this has left it.
         let gate = Arc::clone(&behind.gate);
-        gate.lock().runs += 1;
+        gate.enter();
+        ((*server).acceptor_thread, (*server).acceptor_started) = (libc::pthread_self(), true);
         (*server).running.store(true, Release);
         behind.server.run();
         (*server).running.store(false, Release);
-        gate.lock().runs -= 1;
-        gate.left.notify_all();
+        gate.leave();
     }
 
     fn nipc_server_stop(server: *mut nipc_managed_server_t) {
@@ -394,12 +383,7 @@ abi! {
     fn nipc_server_destroy(server: *mut nipc_managed_server_t) {
         let Some(open) = behind(server) else { return };
         open.server.drain(FOR_EVER);
-        let mut inside = open.gate.lock();
-        while inside.runs > 0 {
-            inside = open.gate.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
-        }
-        inside.method = None;
-        drop(inside);
+        open.gate.close();
         open.server.close();
         drop(Box::from_raw((*server)._server.cast::<Behind>()));
         (*server)._server = ptr::null_mut();

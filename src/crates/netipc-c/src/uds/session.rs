@@ -83,6 +83,18 @@ impl nipc_uds_session_t {
         }
     }
 
+    /// The limits of a session, as the members say, where `agreement` was agreed on.
+    pub(crate) fn amended(&self, agreement: &Agreement) -> Agreement {
+        Agreement {
+            agreed_max_request_payload_bytes: self.max_request_payload_bytes,
+            agreed_max_request_batch_items: self.max_request_batch_items,
+            agreed_max_response_payload_bytes: self.max_response_payload_bytes,
+            agreed_max_response_batch_items: self.max_response_batch_items,
+            agreed_packet_size: self.packet_size,
+            ..*agreement
+        }
+    }
+
     /// Whether it was ever opened: a struct of zero bytes has descriptor 0, which is not ours.
     fn is_open(&self) -> bool {
         self.fd >= 0 && matches!(self.role, NIPC_UDS_ROLE_CLIENT | NIPC_UDS_ROLE_SERVER)

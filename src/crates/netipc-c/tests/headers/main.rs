@@ -211,7 +211,7 @@ fn c_type(rust: &str) -> String {
         "u64" => "uint64_t",
         "usize" => "size_t",
         "bool" | "AtomicBool" => "bool",
-        "c_int" | "RawFd" => "int",
+        "c_int" | "RawFd" | "AtomicI32" => "int",
         "c_char" => "char",
         "c_void" => "void",
         "UnsafeCell<libc::pthread_mutex_t>" => "pthread_mutex_t",

@@ -258,6 +258,12 @@ impl<S: Service> Client<S> {
         self.options.ceilings = ceilings;
     }
 
+    /// Goes on counting where another client left off.
+    #[doc(hidden)]
+    pub fn count_on(&mut self, counts: ClientStatus) {
+        self.status = ClientStatus { state: self.status.state, ..counts };
+    }
+
     /// The reply to the last call, as long as there is a session.
     #[doc(hidden)]
     pub fn reply(&self) -> &[u8] {

@@ -282,6 +282,7 @@ impl Core {
                 return;
             }
             conns.insert(token, Arc::clone(&conn));
+            self.responder.sessions(conns.len());
         }
         if self.poller.add(&*conn.socket, token, Interest::Readable).is_err() {
             self.end(&conn, lock(&conn.stage));
@@ -345,7 +346,12 @@ impl Core {
         // It may be gone already, if two threads came to the same end.
         let _ = self.poller.remove(&*conn.socket);
         self.greeted(conn);
-        lock(&self.conns).remove(&conn.token);
+        {
+            let mut conns = lock(&self.conns);
+            if conns.remove(&conn.token).is_some() {
+                self.responder.sessions(conns.len());
+            }
+        }
         if self.is_stopping() {
             self.announce();
         }

@@ -75,6 +75,12 @@ impl fmt::Debug for ServerOptions {
 pub trait Respond: Send + Sync {
     /// Answers `request` into `out`, whose length is the session's limit.
     fn respond(&self, request: &Header, payload: &[u8], out: &mut [u8]) -> Response;
+
+    /// Told when a client came or went how many there are, those agreeing on a session included.
+    /// One call at a time, which must not wait for anything of the server.
+    fn sessions(&self, count: usize) {
+        let _ = count;
+    }
 }
 
 struct Typed<S, H>(H, PhantomData<fn() -> S>);

@@ -74,7 +74,8 @@ typedef struct {
     char run_dir[256];
     char service_name[128];
     nipc_uds_client_config_t transport_config; /* what the next connection will propose; may be set */
-    nipc_uds_session_t session;                /* meaningful while session_valid */
+    nipc_uds_session_t session;                /* meaningful while session_valid; limits may be set,
+                                                  to hold until the next session */
     bool session_valid;
     nipc_shm_ctx_t *shm;  /* NULL unless messages go through shared memory */
     int abort_pipe[2];    /* (unused) */

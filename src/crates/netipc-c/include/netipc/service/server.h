@@ -79,7 +79,7 @@ typedef nipc_error_t (*nipc_server_handler_fn)(void *user, const nipc_header_t *
 
 typedef struct nipc_managed_server nipc_managed_server_t;
 
-/* A connected client. */
+/* A connected client, for programs that name it: no function gives one out. */
 typedef struct nipc_session_ctx {
     nipc_managed_server_t *server;
     nipc_uds_session_t session;
@@ -89,27 +89,31 @@ typedef struct nipc_session_ctx {
     bool active;
 } nipc_session_ctx_t;
 
-/* A server. Members marked (unused) stay for programs that name them. */
+/*
+ * A server. Members marked (atomic) may be read from any thread, atomically. Those marked (start) say
+ * what the server started with, and are neither read nor changed afterwards; those marked (unused) stay
+ * for programs that name them.
+ */
 struct nipc_managed_server {
-    nipc_uds_listener_t listener; /* (unused) */
+    nipc_uds_listener_t listener; /* (unused) closed: the library has its own */
     nipc_uds_server_config_t base_config; /* as configured */
     int worker_count;
     nipc_server_handler_fn handler; /* of a server for tests */
     void *handler_user;
     nipc_server_typed_handler_t typed_handler;
-    uint16_t expected_method_code; /* the method served; may be set, even while running */
-    uint32_t learned_request_payload_bytes; /* (unused) */
-    uint32_t learned_response_payload_bytes; /* (unused) */
-    uint32_t request_payload_growth_ceiling; /* (unused) */
-    uint32_t response_payload_growth_ceiling; /* (unused) */
-    bool running; /* clients are served */
-    nipc_session_ctx_t **sessions; /* (unused) */
-    int session_count; /* (unused) */
-    int session_capacity; /* (unused) */
-    uint64_t next_session_id; /* (unused) */
-    pthread_mutex_t sessions_lock; /* (unused) */
-    pthread_t acceptor_thread; /* (unused) */
-    bool acceptor_started; /* (unused) */
+    uint16_t expected_method_code; /* (atomic) the method served; may be set, even while running */
+    uint32_t learned_request_payload_bytes;   /* (start) payload limits, */
+    uint32_t learned_response_payload_bytes;  /* (start) */
+    uint32_t request_payload_growth_ceiling;  /* (start) and how far they grow */
+    uint32_t response_payload_growth_ceiling; /* (start) */
+    bool running;                  /* (atomic) clients are served */
+    nipc_session_ctx_t **sessions; /* (unused) NULL: the library has its own */
+    int session_count;             /* (atomic) clients connected, those in the handshake included */
+    int session_capacity;          /* (start) how many there may be */
+    uint64_t next_session_id;      /* (start) */
+    pthread_mutex_t sessions_lock; /* (unused) guards nothing, but can be locked */
+    pthread_t acceptor_thread;     /* which called nipc_server_run(), if acceptor_started */
+    bool acceptor_started;
     char run_dir[256];
     char service_name[128];
     void *_server; /* the library's */
