@@ -47,7 +47,7 @@ test-go:
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
-	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto
+	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto && $(CARGO) test -p netipc --doc
 
 # Every pair of the peers that could be built, see interop/README.md.
 interop: interop-peers

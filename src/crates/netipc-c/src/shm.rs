@@ -88,7 +88,7 @@ impl nipc_shm_ctx_t {
 
     /// A struct that shows `region`.
     pub(crate) fn showing(region: &Region<'_>, role: u32, client: *mut c_void) -> Self {
-        let RegionPlan { start, size, request, response, owner_generation } = region.plan();
+        let RegionPlan { start, size, request, response } = region.plan();
         let mut ctx = nipc_shm_ctx_t {
             role,
             fd: region.as_fd().as_raw_fd(),
@@ -99,7 +99,7 @@ impl nipc_shm_ctx_t {
             response_offset: response.0,
             response_capacity: response.1,
             spin_tries: NIPC_SHM_DEFAULT_SPIN,
-            owner_generation,
+            owner_generation: region.owner_generation(),
             // Paths too long for the array are refused when the region is made.
             path: text(region.path().as_os_str().as_bytes()).unwrap_or([0; 256]),
             _client: client,
@@ -303,7 +303,7 @@ abi! {
         let Some(ctx) = ctx.cast_mut().as_mut() else { return false };
         let generation = ctx.owner_generation;
         let alive = |region: &mut Region<'_>| {
-            region.owner_alive() && region.plan().owner_generation == generation
+            region.owner_alive() && region.owner_generation() == generation
         };
         ctx.with(alive).unwrap_or(false)
     }

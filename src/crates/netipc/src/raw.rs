@@ -2,14 +2,12 @@
 //!
 //! Not for others: it may change with any version.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
-    path::Path,
-    ptr::NonNull,
-    sync::Arc,
-    time::Instant,
-};
+#[cfg(target_os = "linux")]
+mod descriptors;
+#[cfg(windows)]
+mod handles;
+
+use std::{io, path::Path, ptr::NonNull, time::Instant};
 
 use netipc_proto::{Agreement, Header, Hello, Service};
 
@@ -25,6 +23,10 @@ use crate::{
     wait::Wait,
 };
 
+#[cfg(target_os = "linux")]
+pub use self::descriptors::{disown, socket_of};
+#[cfg(windows)]
+pub use self::handles::{disown, socket_of};
 pub use crate::shm::Place;
 
 /// One end of a connection that carries packets.
@@ -135,18 +137,6 @@ impl Socket {
     }
 }
 
-impl From<OwnedFd> for Socket {
-    fn from(fd: OwnedFd) -> Self {
-        Socket(fd.into())
-    }
-}
-
-impl From<Socket> for OwnedFd {
-    fn from(socket: Socket) -> Self {
-        socket.0.into()
-    }
-}
-
 /// Where clients connect. When it is dropped its name is free again.
 #[derive(Debug)]
 pub struct Listener(Endpoint);
@@ -167,11 +157,6 @@ impl Listener {
         self.0.path()
     }
 
-    /// Gives the name up, but leaves alone the descriptor, which somebody else has closed.
-    pub fn disown(self) {
-        self.0.disown();
-    }
-
     /// Waits for a client.
     ///
     /// # Errors
@@ -187,26 +172,6 @@ impl Listener {
                 None => socket.wait_readable(wait)?,
             }
         }
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.socket().as_fd()
-    }
-}
-
-/// The socket of a session, for as long as it lasts.
-pub fn socket_of(session: &Session) -> BorrowedFd<'_> {
-    session.socket().as_fd()
-}
-
-/// Makes a client forget its session, whose descriptor somebody else has closed.
-pub fn disown<S: Service>(client: &mut Client<S>) {
-    let socket = client.lose_session().map(Session::into_socket);
-    if let Some(socket) = socket.and_then(Arc::into_inner) {
-        // Closed already: the number may be another file's by now.
-        let _ = OwnedFd::from(socket).into_raw_fd();
     }
 }
 
@@ -238,8 +203,6 @@ pub struct RegionPlan {
     pub request: (u32, u32),
     /// Offset and capacity of the area for responses, in bytes.
     pub response: (u32, u32),
-    /// What tells this life of the server from others.
-    pub owner_generation: u32,
 }
 
 /// What a wait for a message in shared memory came back with.
@@ -309,23 +272,12 @@ impl<'a> Region<'a> {
             size: region.size(),
             request: (layout.request.offset, layout.request.capacity),
             response: (layout.response.offset, layout.response.capacity),
-            owner_generation: region.owner_generation(),
         }
-    }
-
-    /// The name of the file.
-    pub fn path(&self) -> &Path {
-        self.shared().region().path()
     }
 
     /// How many messages this end has taken and sent.
     pub fn sequences(&self) -> (u64, u64) {
         (self.shared().incoming_sequence(), self.shared().outgoing_sequence())
-    }
-
-    /// Whether the server that made it lives.
-    pub fn owner_alive(&self) -> bool {
-        self.shared().region().owner_alive()
     }
 
     /// How often a wait looks for a message before it sleeps.
@@ -359,12 +311,6 @@ impl<'a> Region<'a> {
                 Err(LaneError::NoLength | LaneError::Empty) => return Arrival::Empty,
             }
         }
-    }
-}
-
-impl AsFd for Region<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared().region().as_fd()
     }
 }
 

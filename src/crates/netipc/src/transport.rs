@@ -169,7 +169,7 @@ impl Greeting {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod descriptors {
     use std::os::fd::{AsFd, BorrowedFd};
 

@@ -1,18 +1,26 @@
 //! Service names, and what the operating system calls the services.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod lock;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod reclaim;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod unix;
-#[cfg(unix)]
+#[cfg(windows)]
+mod windows;
+#[cfg(target_os = "linux")]
 use unix as imp;
+#[cfg(windows)]
+use windows as imp;
 
-pub(crate) use imp::{Endpoint, ListenOptions, region_path, socket_path};
+#[cfg(target_os = "linux")]
+pub(crate) use imp::region_path;
+#[cfg(windows)]
+pub(crate) use imp::region_prefix;
+pub(crate) use imp::{Endpoint, ListenOptions, socket_path};
 
 use crate::error::{Error, ErrorKind, Result};
 

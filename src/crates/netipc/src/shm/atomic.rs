@@ -2,5 +2,5 @@
 
 pub(super) use std::sync::{
     Arc,
-    atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering, fence},
+    atomic::{AtomicU32, AtomicU64, Ordering, fence},
 };

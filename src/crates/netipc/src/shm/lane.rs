@@ -91,6 +91,7 @@ pub(crate) enum Wakeup<'a> {
 /// What a reader found before its last look at the sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {
+    #[allow(dead_code, reason = "of no use to systems that have no signal")]
     pub(crate) signal: u32,
     pub(crate) rung: u32,
 }

@@ -2,25 +2,31 @@
 
 mod atomic;
 mod lane;
+mod layout;
 #[cfg(target_os = "linux")]
 mod linux;
 mod region_error;
 #[cfg(test)]
 mod tests;
+#[cfg(windows)]
+mod windows;
 #[cfg(target_os = "linux")]
 use linux as imp;
+#[cfg(windows)]
+use windows as imp;
 
 use std::{path::Path, time::Instant};
 
 use netipc_proto::handshake::profile;
 
-pub(crate) use imp::{Direction, Region, USUAL_PROFILES, sweep};
+pub(crate) use imp::{Region, USUAL_PROFILES, sweep};
 pub(crate) use lane::{LaneError, Taken};
 pub use region_error::{RegionError, RegionFault};
 
 use crate::error::{Error, ErrorKind};
 use imp::Mapped;
 use lane::{Reader, Writer};
+use layout::Direction;
 
 /// Ends the wait of one end of a session for a message, from any thread of that end's process.
 /// Keeps the memory mapped, but not the file.

@@ -26,6 +26,8 @@ pub enum RegionFault {
     BadVersion,
     /// Its header is of another length.
     BadHeader,
+    /// It is of another profile. Windows only.
+    BadProfile,
     /// Its areas overlap, are not aligned, or lie outside.
     BadSize,
     /// A live server has it.
@@ -44,6 +46,7 @@ impl RegionFault {
             RegionFault::BadMagic => "not a region",
             RegionFault::BadVersion => "region of another version",
             RegionFault::BadHeader => "region with another header",
+            RegionFault::BadProfile => "region of another profile",
             RegionFault::BadSize => "areas of the region lie outside it or overlap",
             RegionFault::InUse => "a live server has it",
         }
@@ -121,6 +124,7 @@ impl From<RegionError> for Error {
             RegionFault::NotReady
             | RegionFault::BadMagic
             | RegionFault::BadHeader
+            | RegionFault::BadProfile
             | RegionFault::BadSize => ErrorKind::Protocol,
             RegionFault::Open | RegionFault::Allocate | RegionFault::Map => match error.cause {
                 Some(cause) => return Error::system(context, cause),

@@ -12,6 +12,7 @@ use std::{
     mem::offset_of,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
+    sync::atomic::{AtomicI32, AtomicU16},
     time::Instant,
 };
 
@@ -19,8 +20,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::{
     super::{
-        atomic::{Arc, AtomicI32, AtomicU16, AtomicU32, AtomicU64},
+        atomic::{Arc, AtomicU32, AtomicU64},
         lane::{Armed, Slot, Wakeup},
+        layout::{Area, Direction},
     },
     futex,
 };
@@ -46,7 +48,7 @@ pub(super) struct RegionHeader {
     response_signal: AtomicU32,
 }
 
-/// How many bytes the header takes, and what areas are aligned to.
+/// How many bytes the header takes.
 pub(super) const HEADER_LEN: u32 = 64;
 
 const _: () = assert!(size_of::<RegionHeader>() == HEADER_LEN as usize);
@@ -102,31 +104,6 @@ impl Drop for Mapping {
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping").field("len", &self.len).finish()
-    }
-}
-
-/// Which way the messages of a lane go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// From client to server.
-    Request,
-    /// From server to client.
-    Response,
-}
-
-/// Where the messages of one direction lie in a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Area {
-    /// From the start of the region, in bytes.
-    pub(crate) offset: u32,
-    /// In bytes.
-    pub(crate) capacity: u32,
-}
-
-impl Area {
-    /// Where it ends, from the start of the region.
-    pub(super) fn end(self) -> u64 {
-        u64::from(self.offset) + u64::from(self.capacity)
     }
 }
 

@@ -28,9 +28,10 @@ use super::{
             Arc,
             Ordering::{Acquire, Relaxed, Release},
         },
+        layout::{Area, Direction, RegionLayout},
         region_error::{RegionError, RegionFault},
     },
-    mapping::{Area, Direction, HEADER_LEN, Mapped, Mapping},
+    mapping::{HEADER_LEN, Mapped, Mapping},
     stale::{self, Verdict},
 };
 use crate::{endpoint::region_path, sys::FileId};
@@ -38,12 +39,8 @@ use crate::{endpoint::region_path, sys::FileId};
 /// What a file must start with to be a region.
 pub(super) const MAGIC: u32 = 0x4E53_484D;
 const VERSION: u16 = 3;
-/// Areas start and end at multiples of it.
-const ALIGNMENT: u32 = 64;
 /// How often a reader looks before it sleeps: about as long as a prompt answer takes.
 const USUAL_SPINS: u32 = 128;
-/// The largest area; a larger one would wrap when it is rounded up.
-const LARGEST_AREA: u32 = u32::MAX - (ALIGNMENT - 1);
 
 /// The shared memory of one session. When the server's is dropped the file is gone too.
 #[derive(Debug)]
@@ -56,13 +53,6 @@ pub(crate) struct Region {
     path: PathBuf,
     /// The server's own file, to be removed by it. `None` for a client.
     own: Option<FileId>,
-}
-
-/// Where the two areas of a region lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RegionLayout {
-    pub(crate) request: Area,
-    pub(crate) response: Area,
 }
 
 impl Region {
@@ -81,7 +71,7 @@ impl Region {
         response_capacity: u32,
     ) -> Result<Self, RegionError> {
         let path = path(place)?;
-        let layout = RegionLayout::for_capacities(request_capacity, response_capacity)
+        let layout = RegionLayout::for_capacities(HEADER_LEN, request_capacity, response_capacity)
             .ok_or_else(|| RegionError::new(RegionFault::BadParam, &path))?;
         let file = create_file(&path)?;
         let open = |cause| RegionError::system(RegionFault::Open, &path, cause);
@@ -135,11 +125,7 @@ impl Region {
 
     /// The messages that go one way.
     pub(crate) fn lane(&self, direction: Direction) -> Mapped {
-        let area = match direction {
-            Direction::Request => self.layout.request,
-            Direction::Response => self.layout.response,
-        };
-        Mapped::new(Arc::clone(&self.mapping), area, direction)
+        Mapped::new(Arc::clone(&self.mapping), self.layout.area(direction), direction)
     }
 
     /// How often a reader looks before it sleeps.
@@ -197,27 +183,9 @@ impl Drop for Region {
 }
 
 impl RegionLayout {
-    /// The smallest layout for messages up to these lengths. `None` if there is none.
-    fn for_capacities(request: u32, response: u32) -> Option<Self> {
-        let capacity = |wanted: u32| {
-            (1..=LARGEST_AREA).contains(&wanted).then(|| wanted.next_multiple_of(ALIGNMENT))
-        };
-        let request = Area { offset: HEADER_LEN, capacity: capacity(request)? };
-        let offset = request.offset.checked_add(request.capacity)?;
-        let response = Area { offset, capacity: capacity(response)? };
-        offset.checked_add(response.capacity)?;
-        Some(RegionLayout { request, response })
-    }
-
-    /// How large a file of this layout is.
-    fn size(self) -> u64 {
-        self.response.end()
-    }
-
     /// Refuses a layout that a file of `size` bytes cannot have.
     fn check(self, size: u64) -> Result<(), RegionFault> {
         let RegionLayout { request, response } = self;
-        let fields = [request.offset, request.capacity, response.offset, response.capacity];
         // A5
         if request.offset < HEADER_LEN || response.offset < HEADER_LEN {
             return Err(RegionFault::NotReady);
@@ -226,7 +194,7 @@ impl RegionLayout {
             return Err(RegionFault::NotReady);
         }
         // A6
-        if fields.iter().any(|field| !field.is_multiple_of(ALIGNMENT)) {
+        if !self.is_aligned() {
             return Err(RegionFault::BadSize);
         }
         // A7: both are multiples of the alignment by now.

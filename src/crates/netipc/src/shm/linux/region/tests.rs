@@ -15,7 +15,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
-use super::{Place, Region, RegionFault, RegionLayout, allocate, map, write_header};
+use super::{HEADER_LEN, Place, Region, RegionFault, RegionLayout, allocate, map, write_header};
 use crate::{
     Error, ErrorKind,
     testing::{as_nobody, child, is_root, part, run, run_child, scratch, unhex, vectors},
@@ -39,9 +39,12 @@ fn lays_regions_out_as_the_contract_says() {
         let number = |value: &serde_json::Value| u32::try_from(value.as_u64().unwrap()).unwrap();
         let (input, output) = (&vector["input"], &vector["output"]);
         let limit = |name: &str| 32 + number(&input[name]);
-        let layout =
-            RegionLayout::for_capacities(limit("request_payload"), limit("response_payload"))
-                .unwrap();
+        let layout = RegionLayout::for_capacities(
+            HEADER_LEN,
+            limit("request_payload"),
+            limit("response_payload"),
+        )
+        .unwrap();
         assert_eq!(layout.request.offset, number(&output["request_offset"]));
         assert_eq!(layout.request.capacity, number(&output["request_capacity"]));
         assert_eq!(layout.response.offset, number(&output["response_offset"]));
@@ -129,8 +132,11 @@ fn refuses_sizes_that_no_region_can_have() {
         let error = Region::create(&Place::new(dir.path(), "x", 1), request, response).unwrap_err();
         assert_eq!(error.fault(), RegionFault::BadParam, "{request} {response}");
     }
-    assert!(RegionLayout::for_capacities(largest - 128, 64).is_some(), "the largest there is");
-    assert!(RegionLayout::for_capacities(largest - 64, 64).is_none());
+    assert!(
+        RegionLayout::for_capacities(HEADER_LEN, largest - 128, 64).is_some(),
+        "the largest there is"
+    );
+    assert!(RegionLayout::for_capacities(HEADER_LEN, largest - 64, 64).is_none());
     let error = Region::create(&Place::new(dir.path(), "a/b", 1), 64, 64).unwrap_err();
     assert_eq!(error.fault(), RegionFault::BadParam);
     let long = "s".repeat(300);

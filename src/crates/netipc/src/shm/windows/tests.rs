@@ -1,0 +1,1 @@
+//! Objects that are made, and objects that are found.

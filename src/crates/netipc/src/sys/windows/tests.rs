@@ -1,0 +1,1 @@
+//! Pipes, aborts and pollers, with real handles.
