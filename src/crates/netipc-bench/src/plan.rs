@@ -231,6 +231,10 @@ impl Planner<'_> {
                 self.hold(refresh, &floors[..1], Measure::ClientCpu, goal.filter(|_| !small));
                 self.hold(refresh, &floors, Measure::ClientCpu, goal.filter(|_| small));
             }
+            let task = Task { items, transport: Shared, ..Task::new(Scenario::Unchanged) };
+            let name = format!("cache refresh, unchanged, shm, {items} items");
+            let unchanged = self.add(&name, Across, task);
+            self.hold(unchanged, &[floor], Measure::ClientCpu, None);
         }
     }
 
@@ -272,6 +276,9 @@ impl Planner<'_> {
                 let cache = Task { items, threads, ..Task::new(Scenario::Cache) };
                 let cache = self.add(&format!("cache lookup, {sizes}"), placement, cache);
                 self.hold(cache, &[probe], Measure::Mean, Some(Goal::AtMost(1.5)));
+                let direct = Task { items, threads, ..Task::new(Scenario::CacheDirect) };
+                let direct = self.add(&format!("direct cache lookup, {sizes}"), placement, direct);
+                self.hold(direct, &[probe], Measure::Mean, Some(Goal::AtMost(1.5)));
                 for (case, one) in [probe, cache].into_iter().zip(&mut one) {
                     match *one {
                         None => *one = Some(case),

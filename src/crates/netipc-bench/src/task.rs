@@ -45,9 +45,11 @@ words! {
         Pipeline = "pipeline",
         Batch = "batch",
         Snapshot = "snapshot",
+        Unchanged = "snapshot-unchanged",
         Cgroups = "lookup-cgroups",
         Apps = "lookup-apps",
         Cache = "cache",
+        CacheDirect = "cache-direct",
         Sessions = "sessions",
     }
 }

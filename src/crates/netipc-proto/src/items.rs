@@ -44,7 +44,7 @@ impl<'a> Items<'a> {
     ///
     /// The directory is longer than the bytes, or an entry breaks `rule`.
     pub fn read(bytes: &'a [u8], count: u32, rule: Rule) -> Result<Self, Malformed> {
-        let items = Items::unchecked(bytes, count)?;
+        let items = Items::again(bytes, count)?;
         Items::check(items.directory, items.area.len(), &rule)?;
         Ok(items)
     }
@@ -60,7 +60,7 @@ impl<'a> Items<'a> {
         index: u32,
         rule: &Rule,
     ) -> Result<&'a [u8], Malformed> {
-        let items = Items::unchecked(bytes, count)?;
+        let items = Items::again(bytes, count)?;
         let at = index as usize * Span::SIZE;
         let Some(entry) = items.directory.get(at..at + Span::SIZE) else {
             return fault(Defect::OutOfBounds, at, "is not there");
@@ -84,7 +84,13 @@ impl<'a> Items<'a> {
         Ok(())
     }
 
-    fn unchecked(bytes: &'a [u8], count: u32) -> Result<Self, Malformed> {
+    /// Reads a directory whose entries were checked before.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than the bytes.
+    #[inline]
+    pub(crate) fn again(bytes: &'a [u8], count: u32) -> Result<Self, Malformed> {
         let size = (count as usize).saturating_mul(Span::SIZE);
         match bytes.split_at_checked(size) {
             Some((directory, area)) => Ok(Items { directory, area }),
@@ -116,7 +122,13 @@ impl<'a> Items<'a> {
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
         let area = self.area;
-        self.directory.chunks_exact(Span::SIZE).map(move |entry| &area[span(entry).range()])
+        self.places().map(move |place| &area[place])
+    }
+
+    /// Where each item lies, from the end of the directory.
+    #[inline]
+    pub(crate) fn places(self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + use<'a> {
+        self.directory.chunks_exact(Span::SIZE).map(|entry| span(entry).range())
     }
 }
 
@@ -130,12 +142,22 @@ fn check_entry(
     end: usize,
 ) -> Result<Range<usize>, Malformed> {
     let range = span(entry).range();
+    let in_place = range.start.is_multiple_of(8) && range.end <= area;
+    let obeys = match rule {
+        Rule::Free(shortest) => range.len() >= *shortest,
+        Rule::Packed(lengths) => lengths.contains(&range.len()) && range.start >= end,
+    };
+    if in_place && obeys { Ok(range) } else { misplaced(&range, at, area, rule) }
+}
+
+/// Which rule an entry breaks first, in the order of PROTOCOL.md.
+#[cold]
+fn misplaced<T>(range: &Range<usize>, at: usize, area: usize, rule: &Rule) -> Result<T, Malformed> {
     if !range.start.is_multiple_of(8) {
         return fault(Defect::BadAlignment, at, "is not at a multiple of 8");
     }
-    let length = range.len();
     if let Rule::Packed(lengths) = rule
-        && !lengths.contains(&length)
+        && !lengths.contains(&range.len())
     {
         return fault(Defect::BadLayout, at + 4, "has an impossible length");
     }
@@ -143,13 +165,8 @@ fn check_entry(
         return fault(Defect::OutOfBounds, at, "points outside the message");
     }
     match rule {
-        Rule::Free(shortest) if length < *shortest => {
-            fault(Defect::Truncated, at + 4, "is too short for its item")
-        }
-        Rule::Packed(_) if range.start < end => {
-            fault(Defect::BadLayout, at, "overlaps the one before")
-        }
-        _ => Ok(range),
+        Rule::Free(_) => fault(Defect::Truncated, at + 4, "is too short for its item"),
+        Rule::Packed(_) => fault(Defect::BadLayout, at, "overlaps the one before"),
     }
 }
 

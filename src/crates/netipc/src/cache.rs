@@ -3,11 +3,17 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Release},
+        },
+    },
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use netipc_proto::{Malformed, Service};
 
 use crate::{
@@ -31,6 +37,16 @@ pub trait Snapshot: Service {
     ///
     /// Which rule of the wire the reply breaks. No part of it is used then.
     fn table(view: Self::ReplyView<'_>) -> Result<Self::Table, Malformed>;
+
+    /// Makes it in place of a table that nobody needs any more, in the memory of that.
+    ///
+    /// # Errors
+    ///
+    /// As [`table`](Self::table). The table is of no use then.
+    fn renew(table: &mut Self::Table, view: Self::ReplyView<'_>) -> Result<(), Malformed>;
+
+    /// Whether `table` was made of the very bytes of this reply.
+    fn is_same(table: &Self::Table, view: &Self::ReplyView<'_>) -> bool;
 }
 
 /// What a cache did so far.
@@ -60,11 +76,70 @@ pub struct CacheStatus {
 ///
 /// Any number of threads may read. Readers never wait: neither for a refresh nor for each other, and
 /// no refresh waits for them. What they hold stays as it is for as long as they hold it.
+///
+/// A refresh that brings the same bytes again changes nothing. One that brings others makes their
+/// table in the memory of the last but one, unless someone still holds that.
 pub struct Cache<S: Snapshot> {
-    client: Mutex<Client<S>>,
+    fetcher: Mutex<Fetcher<S>>,
     abort: Abort,
-    table: ArcSwapOption<S::Table>,
+    present: Present<S::Table>,
     status: Mutex<CacheStatus>,
+}
+
+/// What only one refresh at a time may use.
+struct Fetcher<S: Snapshot> {
+    client: Client<S>,
+    /// The table before the present one.
+    last: Option<Arc<S::Table>>,
+}
+
+/// The present table. On a cache line of its own, which is written only when there is another.
+#[repr(align(64))]
+struct Present<T> {
+    table: ArcSwapOption<T>,
+    /// Counts from 1 how often it was replaced.
+    edition: AtomicU64,
+}
+
+impl<T> Present<T> {
+    fn replace(&self, table: Option<Arc<T>>) -> Option<Arc<T>> {
+        let last = self.table.swap(table);
+        // Pairs with the Acquire in `CacheReader::table`: who sees this edition finds its table.
+        self.edition.fetch_add(1, Release);
+        last
+    }
+}
+
+/// Reads a cache from one thread: see [`Cache::reader`].
+pub struct CacheReader<'a, S: Snapshot> {
+    present: &'a Present<S::Table>,
+    table: Option<Arc<S::Table>>,
+    /// The edition it is, or one before; 0 if none was looked for.
+    edition: u64,
+}
+
+impl<S: Snapshot> fmt::Debug for CacheReader<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheReader").field("edition", &self.edition).finish_non_exhaustive()
+    }
+}
+
+impl<S: Snapshot> CacheReader<'_, S> {
+    /// The last good table, for as long as the reader is not asked again.
+    #[inline]
+    pub fn table(&mut self) -> Option<&S::Table> {
+        // Pairs with the Release in `Present::replace`.
+        let edition = self.present.edition.load(Acquire);
+        if self.edition != edition {
+            self.renew(edition);
+        }
+        self.table.as_deref()
+    }
+
+    #[cold]
+    fn renew(&mut self, edition: u64) {
+        (self.table, self.edition) = (self.present.table.load_full(), edition);
+    }
 }
 
 impl<S: Snapshot> fmt::Debug for Cache<S> {
@@ -79,8 +154,8 @@ impl<S: Snapshot> Cache<S> {
         let client = Client::with_options(dir, service, options);
         Cache {
             abort: client.abort().clone(),
-            client: Mutex::new(client),
-            table: ArcSwapOption::const_empty(),
+            fetcher: Mutex::new(Fetcher { client, last: None }),
+            present: Present { table: ArcSwapOption::const_empty(), edition: AtomicU64::new(1) },
             status: Mutex::new(CacheStatus {
                 populated: false,
                 refresh_success_count: 0,
@@ -103,8 +178,9 @@ impl<S: Snapshot> Cache<S> {
     ///
     /// Those of connecting and of [`Client::call`].
     pub fn refresh(&self) -> Result<()> {
-        let mut client = lock(&self.client);
-        let fetched = fetch(&mut client);
+        let mut fetcher = lock(&self.fetcher);
+        let fetched = fetcher.fetch(&self.present);
+        let client = &fetcher.client;
         let client_status = client.status();
         let shared_memory = client.session().map(Session::is_shared_memory);
         let mut status = lock(&self.status);
@@ -112,8 +188,7 @@ impl<S: Snapshot> Cache<S> {
         status.connect_count = client_status.connect_count;
         status.reconnect_count = client_status.reconnect_count;
         match fetched {
-            Ok(table) => {
-                self.table.store(Some(Arc::new(table)));
+            Ok(()) => {
                 status.populated = true;
                 status.refresh_success_count = status.refresh_success_count.wrapping_add(1);
                 status.shared_memory = shared_memory;
@@ -131,17 +206,46 @@ impl<S: Snapshot> Cache<S> {
 
     /// The last good table, for as long as the caller wants to keep it.
     pub fn table(&self) -> Option<Arc<S::Table>> {
-        self.table.load_full()
+        self.present.table.load_full()
     }
 
-    /// Looks at the last good table without taking part in its ownership: the cheapest way to read.
+    /// A reader for one thread: the cheapest way to look at the table again and again.
+    ///
+    /// It keeps the table it was asked for last, be it an old one, until it is asked again or
+    /// dropped. As long as there is no newer one, asking it changes nothing that others read.
+    ///
+    /// ```
+    /// use netipc::{Cache, ClientOptions, kinds::CgroupsSnapshot};
+    ///
+    /// let options = ClientOptions::default();
+    /// let cache = Cache::<CgroupsSnapshot>::new("/run/no-such-directory", "cgroups-snapshot", options);
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..2 {
+    ///         scope.spawn(|| {
+    ///             let mut reader = cache.reader();
+    ///             // Nobody refreshed it yet.
+    ///             assert!(reader.table().is_none());
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    pub fn reader(&self) -> CacheReader<'_, S> {
+        CacheReader { present: &self.present, table: None, edition: 0 }
+    }
+
+    /// The last good table, held without taking part in its ownership.
+    pub(crate) fn guard(&self) -> Guard<Option<Arc<S::Table>>> {
+        self.present.table.load()
+    }
+
+    /// Looks at the last good table without taking part in its ownership.
     pub fn with_table<T>(&self, look: impl FnOnce(&S::Table) -> T) -> Option<T> {
-        self.table.load().as_deref().map(look)
+        self.present.table.load().as_deref().map(look)
     }
 
     /// Whether there is a table, be it empty.
     pub fn ready(&self) -> bool {
-        self.table.load().is_some()
+        self.present.table.load().is_some()
     }
 
     /// What it did so far. Does not wait for a refresh under way.
@@ -157,13 +261,15 @@ impl<S: Snapshot> Cache<S> {
     /// How long refreshes may take from now on. Zero stands for 30 seconds. Waits for a refresh
     /// under way.
     pub fn set_timeout(&self, timeout: Duration) {
-        lock(&self.client).set_timeout(timeout);
+        lock(&self.fetcher).client.set_timeout(timeout);
     }
 
     /// Hangs up and forgets the table. It can be refreshed again.
     pub fn close(&self) {
-        lock(&self.client).close();
-        self.table.store(None);
+        let mut fetcher = lock(&self.fetcher);
+        fetcher.client.close();
+        fetcher.last = None;
+        self.present.replace(None);
         let mut status = lock(&self.status);
         status.populated = false;
         status.connection_state = ClientState::Disconnected;
@@ -172,25 +278,42 @@ impl<S: Snapshot> Cache<S> {
     /// Puts a table in place as if a refresh had fetched it.
     #[doc(hidden)]
     pub fn seed(&self, table: S::Table) {
-        self.table.store(Some(Arc::new(table)));
+        self.present.replace(Some(Arc::new(table)));
         lock(&self.status).populated = true;
     }
 }
 
-fn fetch<S: Snapshot>(client: &mut Client<S>) -> Result<S::Table> {
-    client.refresh();
-    // Counts as a failed call even without a session; why there is none tells more, however.
-    let unconnected = if client.ready() { None } else { client.last_error().cloned() };
-    let table = client.call(S::request()).and_then(|view| Ok(S::table(view)?));
-    if let (Err(_), Some(why)) = (&table, unconnected) {
-        return Err(why);
+impl<S: Snapshot> Fetcher<S> {
+    /// Asks for the table, and puts it in place if it is another than before.
+    fn fetch(&mut self, present: &Present<S::Table>) -> Result<()> {
+        let Fetcher { client, last } = self;
+        client.refresh();
+        // Counts as a failed call even without a session; why there is none tells more, however.
+        let unconnected = if client.ready() { None } else { client.last_error().cloned() };
+        let made = client.call(S::request()).and_then(|view| {
+            if present.table.load().as_deref().is_some_and(|table| S::is_same(table, &view)) {
+                return Ok(None);
+            }
+            let mut spare = last.take();
+            match spare.as_mut().and_then(Arc::get_mut) {
+                Some(table) => S::renew(table, view)?,
+                None => spare = Some(Arc::new(S::table(view)?)),
+            }
+            Ok(spare)
+        });
+        if let (Err(_), Some(why)) = (&made, unconnected) {
+            return Err(why);
+        }
+        if let Err(error) = &made
+            && error.malformed().is_some()
+        {
+            client.break_off();
+        }
+        if let made @ Some(_) = made? {
+            *last = present.replace(made);
+        }
+        Ok(())
     }
-    if let Err(error) = &table
-        && error.malformed().is_some()
-    {
-        client.break_off();
-    }
-    table
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -39,7 +39,7 @@ pub use netipc_proto::{Ceilings, Declined, Found, Handler, Labels, Text, kinds};
 
 pub use crate::{
     batch::Answers,
-    cache::{Cache, CacheStatus, Snapshot},
+    cache::{Cache, CacheReader, CacheStatus, Snapshot},
     client::{Client, ClientOptions, ClientState, ClientStatus, DEFAULT_TIMEOUT},
     error::{Error, ErrorKind, Result},
     options::SessionOptions,

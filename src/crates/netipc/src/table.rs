@@ -1,14 +1,13 @@
 //! A snapshot of cgroups as a reader wants it: owned and indexed.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, ops::Range};
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
 use netipc_proto::{
-    Malformed, Text,
+    Malformed, Service, Span, Text, Unwritable,
     kinds::{
         CgroupsSnapshot,
-        cgroups_snapshot::{Cgroup, View},
+        cgroups_snapshot::{Builder, Cgroup, SnapshotItem, View},
     },
 };
 
@@ -16,28 +15,13 @@ use crate::cache::Snapshot;
 
 /// All cgroups of one snapshot, found by hash and name.
 ///
-/// A cgroup is found in constant time whatever the provider's hashes are: they are only part of the
-/// key of an index whose own hash nobody outside can foresee.
+/// A cgroup is found in constant time whatever the provider's hashes are: where they leave too many
+/// cgroups in one place, the index uses a hash of its own, one that nobody outside can foresee.
 #[derive(Debug)]
 pub struct CgroupsTable {
-    systemd_enabled: u32,
-    generation: u64,
-    cgroups: Vec<Entry>,
-    /// The names and paths, each followed by a NUL.
-    strings: Vec<u8>,
-    index: HashTable<u32>,
-    hasher: RandomState,
-}
-
-#[derive(Debug)]
-struct Entry {
-    hash: u32,
-    options: u32,
-    enabled: u32,
-    /// Where the name starts; the path follows it.
-    start: usize,
-    name_len: usize,
-    path_len: usize,
+    /// The snapshot as it came. A NUL follows each string in it.
+    message: Vec<u8>,
+    index: Index,
 }
 
 impl CgroupsTable {
@@ -45,110 +29,66 @@ impl CgroupsTable {
     ///
     /// # Errors
     ///
-    /// Those of the cgroups.
-    pub fn new<'a>(
+    /// [`Unwritable::Full`] if they fit in no message.
+    pub fn new(
         systemd_enabled: u32,
         generation: u64,
-        cgroups: impl ExactSizeIterator<Item = Result<Cgroup<'a>, Malformed>>,
-    ) -> Result<Self, Malformed> {
-        let count = cgroups.len();
-        let mut table = CgroupsTable {
-            systemd_enabled,
-            generation,
-            cgroups: Vec::with_capacity(count),
-            strings: Vec::new(),
-            index: HashTable::with_capacity(count),
-            hasher: RandomState::default(),
-        };
-        for cgroup in cgroups {
-            table.push(cgroup?);
-        }
-        Ok(table)
-    }
-
-    fn push(&mut self, cgroup: Cgroup<'_>) {
-        let Cgroup { hash, options, enabled, name, path } = cgroup;
-        let (number, start) = (self.cgroups.len() as u32, self.strings.len());
-        for text in [name, path] {
-            self.strings.extend_from_slice(text.as_bytes());
-            self.strings.push(0);
-        }
-        let (name_len, path_len) = (name.len(), path.len());
-        self.cgroups.push(Entry { hash, options, enabled, start, name_len, path_len });
-        let slot = self.hasher.hash_one((hash, name.as_bytes()));
-        if self.position(slot, hash, name.as_bytes()).is_none() {
-            let Self { index, cgroups, strings, hasher, .. } = self;
-            index.insert_unique(slot, number, |&number| {
-                let cgroup = cgroups[number as usize].view(strings);
-                hasher.hash_one((cgroup.hash, cgroup.name.as_bytes()))
-            });
-        }
+        cgroups: &[Cgroup<'_>],
+    ) -> Result<Self, Unwritable> {
+        let count = u32::try_from(cgroups.len()).map_err(|_| Unwritable::Full)?;
+        let mut message = vec![0; Builder::room_for(cgroups)];
+        let mut reply = Builder::with_max_items(&mut message, count)?;
+        (reply.systemd_enabled, reply.generation) = (systemd_enabled, generation);
+        cgroups.iter().try_for_each(|cgroup| reply.push(cgroup))?;
+        let len = CgroupsSnapshot::finish_reply(reply)?;
+        let table = CgroupsSnapshot::read_reply(&message[..len]).and_then(CgroupsSnapshot::table);
+        Ok(table.expect("what a builder makes can be read"))
     }
 
     /// The cgroup with this hash and name.
+    #[inline]
     pub fn get(&self, hash: u32, name: impl AsRef<[u8]>) -> Option<Cgroup<'_>> {
-        self.find(hash, name).and_then(|number| self.at(number))
+        self.index.find(&self.message, hash, name.as_ref()).map(|entry| entry.cgroup(&self.message))
     }
 
     /// The number of the cgroup with this hash and name.
+    #[inline]
     pub fn find(&self, hash: u32, name: impl AsRef<[u8]>) -> Option<usize> {
-        let name = name.as_ref();
-        self.position(self.hasher.hash_one((hash, name)), hash, name)
-    }
-
-    fn position(&self, slot: u64, hash: u32, name: &[u8]) -> Option<usize> {
-        let same = |&number: &u32| {
-            let entry = &self.cgroups[number as usize];
-            entry.hash == hash && entry.name(&self.strings) == name
-        };
-        self.index.find(slot, same).map(|&number| number as usize)
+        self.index.find(&self.message, hash, name.as_ref()).map(|entry| entry.number as usize)
     }
 
     /// One cgroup, by its number in the snapshot.
     pub fn at(&self, number: usize) -> Option<Cgroup<'_>> {
-        self.cgroups.get(number).map(|entry| entry.view(&self.strings))
+        self.view().item(u32::try_from(number).ok()?).ok()
     }
 
     /// Each cgroup, in the provider's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Cgroup<'_>> {
-        self.cgroups.iter().map(|entry| entry.view(&self.strings))
+        self.view().iter().map(|cgroup| cgroup.expect("checked when the table was made"))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.cgroups.len()
+        self.view().item_count as usize
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.cgroups.is_empty()
+        self.len() == 0
     }
 
     /// Whether systemd runs the machine, as the provider sees it.
     pub fn systemd_enabled(&self) -> u32 {
-        self.systemd_enabled
+        self.view().systemd_enabled
     }
 
     /// Which state of the provider it is.
     pub fn generation(&self) -> u64 {
-        self.generation
-    }
-}
-
-impl Entry {
-    fn name<'a>(&self, strings: &'a [u8]) -> &'a [u8] {
-        &strings[self.start..][..self.name_len]
+        self.view().generation
     }
 
-    fn view<'a>(&self, strings: &'a [u8]) -> Cgroup<'a> {
-        let path = self.start + self.name_len + 1;
-        Cgroup {
-            hash: self.hash,
-            options: self.options,
-            enabled: self.enabled,
-            name: Text::new(self.name(strings)),
-            path: Text::new(&strings[path..][..self.path_len]),
-        }
+    fn view(&self) -> View<'_> {
+        View::again(&self.message).expect("checked when the table was made")
     }
 }
 
@@ -158,8 +98,173 @@ impl Snapshot for CgroupsSnapshot {
     fn request() {}
 
     fn table(view: View<'_>) -> Result<CgroupsTable, Malformed> {
-        CgroupsTable::new(view.systemd_enabled, view.generation, view.iter())
+        let index = Index { entries: Vec::new(), own_hash: None };
+        let mut table = CgroupsTable { message: Vec::new(), index };
+        Self::renew(&mut table, view)?;
+        Ok(table)
     }
+
+    fn renew(table: &mut CgroupsTable, view: View<'_>) -> Result<(), Malformed> {
+        let CgroupsTable { message, index } = table;
+        message.clear();
+        message.extend_from_slice(view.bytes());
+        if index.fill(message, &view, None)? > CROWDED {
+            index.fill(message, &view, Some(RandomState::default()))?;
+        }
+        Ok(())
+    }
+
+    fn is_same(table: &CgroupsTable, view: &View<'_>) -> bool {
+        table.message == view.bytes()
+    }
+}
+
+/// How many cgroups may stand where another belongs. At most half of the entries are taken, so with
+/// hashes that mean well hardly ever as many do.
+const CROWDED: usize = 64;
+
+/// Finds cgroups by hash and name: a hash table with linear probing.
+#[derive(Debug)]
+struct Index {
+    /// A power of two of them.
+    entries: Vec<Entry>,
+    /// The hash of hash and name, if the provider's alone will not do.
+    own_hash: Option<RandomState>,
+}
+
+/// All that a lookup looks at, in one cache line: a cgroup but for its path, and but for the end of
+/// a name that is longer than most.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Entry {
+    hash: u32,
+    options: u32,
+    enabled: u32,
+    number: u32,
+    /// Where they lie in the message. No name lies at its start: there, an entry is free.
+    name: Span,
+    path: Span,
+    /// The start of the name, and zeros.
+    prefix: [u8; PREFIX],
+}
+
+/// As much as the line has room for.
+const PREFIX: usize = 32;
+const _: () = assert!(size_of::<Entry>() == 64);
+
+impl Entry {
+    const FREE: Entry = {
+        let nowhere = Span { offset: 0, length: 0 };
+        let (name, path, prefix) = (nowhere, nowhere, [0; PREFIX]);
+        Entry { hash: 0, options: 0, enabled: 0, number: 0, name, path, prefix }
+    };
+
+    fn new(number: u32, message: &[u8], place: Range<usize>) -> Result<Self, Malformed> {
+        // What the directory of a message can say of it is no more than a u32 can.
+        let start = place.start as u32;
+        let item = &message[place];
+        let Cgroup { hash, options, enabled, name, .. } = Cgroup::read(item)?;
+        let mut prefix = [0; PREFIX];
+        let len = name.len().min(PREFIX);
+        prefix[..len].copy_from_slice(&name.as_bytes()[..len]);
+        let SnapshotItem { name, path, .. } = SnapshotItem::read(item)?;
+        let [name, path] = [name, path].map(|span| Span { offset: start + span.offset, ..span });
+        Ok(Entry { hash, options, enabled, number, name, path, prefix })
+    }
+
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.name.offset == 0
+    }
+
+    #[inline]
+    fn is(&self, message: &[u8], hash: u32, name: &[u8]) -> bool {
+        self.hash == hash && self.name(message) == name && !self.is_free()
+    }
+
+    #[inline]
+    fn name<'a>(&'a self, message: &'a [u8]) -> &'a [u8] {
+        let short = self.prefix.get(..self.name.length as usize);
+        short.unwrap_or_else(|| &message[self.name.range()])
+    }
+
+    #[inline]
+    fn cgroup<'a>(&'a self, message: &'a [u8]) -> Cgroup<'a> {
+        let &Entry { hash, options, enabled, .. } = self;
+        let (name, path) = (self.name(message), &message[self.path.range()]);
+        Cgroup { hash, options, enabled, name: Text::new(name), path: Text::new(path) }
+    }
+}
+
+impl Index {
+    /// Makes it the index of a snapshot, after checking each item of it, and says how many entries
+    /// a lookup has to pass by at most.
+    fn fill(
+        &mut self,
+        message: &[u8],
+        view: &View<'_>,
+        own_hash: Option<RandomState>,
+    ) -> Result<usize, Malformed> {
+        let Index { entries, .. } = self;
+        entries.clear();
+        entries.resize((2 * view.places().len()).next_power_of_two(), Entry::FREE);
+        self.own_hash = own_hash;
+        let mut most = 0;
+        for (number, place) in (0..).zip(view.places()) {
+            let entry = Entry::new(number, message, place)?;
+            if most > CROWDED && self.own_hash.is_none() {
+                // All that is left to do here is to check.
+                continue;
+            }
+            let (home, mask) = (self.home(entry.hash, entry.name(message)), self.entries.len() - 1);
+            let mut passed = 0;
+            loop {
+                let there = &mut self.entries[home.wrapping_add(passed) & mask];
+                if there.is_free() {
+                    *there = entry;
+                    break;
+                }
+                if there.is(message, entry.hash, entry.name(message)) {
+                    break;
+                }
+                passed += 1;
+            }
+            most = most.max(passed);
+        }
+        Ok(most)
+    }
+
+    #[inline]
+    fn find(&self, message: &[u8], hash: u32, name: &[u8]) -> Option<&Entry> {
+        let (mut at, mask) = (self.home(hash, name), self.entries.len() - 1);
+        loop {
+            let entry = &self.entries[at & mask];
+            if entry.is(message, hash, name) {
+                return Some(entry);
+            }
+            if entry.is_free() {
+                return None;
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    /// Where the search for a cgroup begins, counted on beyond the end.
+    #[inline]
+    fn home(&self, hash: u32, name: &[u8]) -> usize {
+        match &self.own_hash {
+            // Hashes of names that count up differ little: multiplied, they differ in all bits.
+            None => (u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize,
+            Some(own_hash) => own_home(own_hash, hash, name),
+        }
+    }
+}
+
+/// Apart, so that the usual case need not save registers for it.
+#[cold]
+#[inline(never)]
+fn own_home(own_hash: &RandomState, hash: u32, name: &[u8]) -> usize {
+    own_hash.hash_one((hash, name)) as usize
 }
 
 #[cfg(test)]
@@ -167,12 +272,11 @@ mod tests {
     use super::*;
 
     fn table(cgroups: &[(u32, &str)]) -> CgroupsTable {
-        let cgroups = cgroups.iter().enumerate().map(|(options, &(hash, name))| {
-            let options = options as u32;
+        let cgroups = (0..).zip(cgroups).map(|(options, &(hash, name))| {
             let (name, path) = (Text::from(name), Text::from("/path"));
-            Ok(Cgroup { hash, options, enabled: 1, name, path })
+            Cgroup { hash, options, enabled: 1, name, path }
         });
-        CgroupsTable::new(1, 9, cgroups).unwrap()
+        CgroupsTable::new(1, 9, &cgroups.collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
@@ -190,6 +294,65 @@ mod tests {
         let table = table(&[(1, "a"), (1, "a")]);
         assert_eq!(table.get(1, "a").unwrap().options, 0);
         assert_eq!(table.iter().count(), 2);
+    }
+
+    #[test]
+    fn names_of_any_length_are_compared_to_their_end() {
+        let names: Vec<_> = (0..200).map(|len| "n".repeat(len)).collect();
+        let ends: Vec<_> = names.iter().map(|name| format!("{name}x")).collect();
+        let all: Vec<_> = names.iter().chain(&ends).map(|name| (7, &**name)).collect();
+        let table = table(&all);
+        for (number, &(hash, name)) in all.iter().enumerate() {
+            let cgroup = table.get(hash, name).unwrap();
+            assert_eq!((cgroup.options as usize, cgroup.name), (number, name.into()));
+            assert_eq!(table.at(number), Some(cgroup));
+            assert_eq!(table.find(hash, format!("{name}y")), None);
+        }
+        assert_eq!(table.at(all.len()), None);
+    }
+
+    #[test]
+    fn items_that_share_their_bytes_take_no_more_memory_than_others() {
+        let one = table(&[(1, "a")]).message;
+        let (head, rest) = one.split_at(24);
+        let (entry, item) = rest.split_at(8);
+        let mut message = [head, &entry.repeat(10_000), item].concat();
+        message[4..8].copy_from_slice(&10_000u32.to_ne_bytes());
+        let view = CgroupsSnapshot::read_reply(&message).unwrap();
+        let table = CgroupsSnapshot::table(view).unwrap();
+        assert_eq!(table.iter().filter(|cgroup| cgroup.name == "a").count(), 10_000);
+        assert_eq!(table.find(1, "a"), Some(0));
+        assert_eq!(table.message.capacity(), message.len());
+        assert_eq!(table.index.entries.capacity(), 32_768);
+    }
+
+    #[test]
+    fn an_item_that_breaks_a_rule_is_refused_wherever_it_is() {
+        // All hashes are equal, so that the index gives up on them before the end.
+        let names: Vec<_> = (0..200).map(|number| format!("cgroup_{number}")).collect();
+        let cgroups: Vec<_> = names.iter().map(|name| (42, &**name)).collect();
+        let message = table(&cgroups).message;
+        let view = CgroupsSnapshot::read_reply(&message).unwrap();
+        for place in view.places() {
+            let mut damaged = message.clone();
+            // No NUL behind the path.
+            damaged[place.end - 1] = 1;
+            let view = CgroupsSnapshot::read_reply(&damaged).unwrap();
+            assert!(CgroupsSnapshot::table(view).is_err());
+        }
+    }
+
+    #[test]
+    fn a_renewed_table_has_nothing_of_the_old() {
+        let mut renewed = table(&(0..500).map(|hash| (hash, "old")).collect::<Vec<_>>());
+        let new = table(&[(1, "new"), (2, "new")]);
+        let view = CgroupsSnapshot::read_reply(&new.message).unwrap();
+        assert!(!CgroupsSnapshot::is_same(&renewed, &view));
+        CgroupsSnapshot::renew(&mut renewed, view).unwrap();
+        assert!(CgroupsSnapshot::is_same(&renewed, &view));
+        assert!(renewed.iter().eq(new.iter()));
+        assert_eq!(renewed.get(3, "old"), None);
+        assert_eq!(renewed.find(2, "new"), Some(1));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use common::{
     served, snapshot_of, timed,
 };
 use netipc::{
-    Cache, ClientOptions, ClientState, Declined, ErrorKind, ServerOptions, SessionOptions, Text,
+    Cache, CgroupsTable, ClientOptions, ClientState, Declined, ErrorKind, ServerOptions,
+    SessionOptions, Text,
     kinds::{
         CgroupsSnapshot,
         cgroups_snapshot::{Builder, Cgroup, SnapshotRequest},
@@ -178,19 +179,28 @@ fn readers_see_whole_snapshots_while_it_is_refreshed_and_closed() {
     let over = AtomicBool::new(false);
     let seen = AtomicU64::new(0);
     thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
+        let look = |table: &CgroupsTable| {
+            let round = table.generation() as u32;
+            assert_eq!(table.len() as u32, round);
+            for (number, cgroup) in (0..).zip(table.iter()) {
+                assert_eq!((cgroup.hash, cgroup.options), (number, round));
+            }
+            let last = round - 1;
+            assert!(table.get(last, format!("{round} {last}")).is_some());
+            seen.fetch_add(1, Relaxed);
+        };
+        for thread in 0..8 {
+            let (cache, over) = (&cache, &over);
+            scope.spawn(move || {
+                let mut reader = cache.reader();
                 while !over.load(Relaxed) {
                     let _ = cache.status();
-                    let Some(table) = cache.table() else { continue };
-                    let round = table.generation() as u32;
-                    assert_eq!(table.len() as u32, round);
-                    for (number, cgroup) in (0..).zip(table.iter()) {
-                        assert_eq!((cgroup.hash, cgroup.options), (number, round));
-                    }
-                    let last = round - 1;
-                    assert!(table.get(last, format!("{round} {last}")).is_some());
-                    seen.fetch_add(1, Relaxed);
+                    // Each way to read is used by some of the threads.
+                    match thread % 3 {
+                        0 => cache.table().as_deref().map(look),
+                        1 => reader.table().map(look),
+                        _ => cache.with_table(look),
+                    };
                 }
             });
         }
@@ -238,6 +248,76 @@ fn a_reader_delays_neither_refreshes_nor_status_nor_closing() {
         assert!(!cache.ready());
         end.wait();
     });
+}
+
+#[test]
+fn the_same_snapshot_again_leaves_the_table_in_place() {
+    let dir = Dir::new();
+    let generation = AtomicU64::new(1);
+    let generation = Arc::new(generation);
+    let handler = {
+        let (generation, cgroups) = (Arc::clone(&generation), snapshot_of(5));
+        move |asked: &SnapshotRequest, reply: &mut Builder<'_>| -> Result<(), Declined> {
+            netipc::Handler::<CgroupsSnapshot>::handle(&cgroups, asked, reply)?;
+            reply.generation = generation.load(Relaxed);
+            Ok(())
+        }
+    };
+    let _server = Running::<CgroupsSnapshot>::start(&dir, "snapshot", Default::default(), handler);
+    let cache = cache(&dir, &SessionOptions::default());
+    cache.refresh().unwrap();
+    let first = cache.table().unwrap();
+    cache.refresh().unwrap();
+    assert!(Arc::ptr_eq(&first, &cache.table().unwrap()));
+    assert_eq!(cache.status().refresh_success_count, 2);
+    generation.store(2, Relaxed);
+    cache.refresh().unwrap();
+    assert_eq!(cache.table().unwrap().generation(), 2);
+    assert_eq!(first.generation(), 1);
+}
+
+#[test]
+fn a_reader_has_the_last_table_whenever_it_is_asked() {
+    let dir = Dir::new();
+    let _server = growing(&dir);
+    let cache = cache(&dir, &SessionOptions::default());
+    let mut reader = cache.reader();
+    assert!(reader.table().is_none());
+    for generation in 1..10 {
+        cache.refresh().unwrap();
+        assert_eq!(reader.table().unwrap().generation(), generation);
+        // The same again.
+        assert_eq!(reader.table().unwrap().generation(), generation);
+    }
+    cache.close();
+    assert!(reader.table().is_none());
+    cache.refresh().unwrap();
+    assert_eq!(cache.reader().table().unwrap().generation(), 10);
+    assert_eq!(reader.table().unwrap().generation(), 10);
+}
+
+#[test]
+fn a_table_that_is_held_is_not_renewed() {
+    let dir = Dir::new();
+    let _server = growing(&dir);
+    let cache = CgroupsCache::new(dir.to_str().unwrap(), "snapshot", ClientConfig::default());
+    let mut guards = Vec::new();
+    let mut readers = Vec::new();
+    for generation in 1..=20 {
+        assert!(cache.refresh());
+        guards.push(cache.read_lock());
+        guards.push(guards[guards.len() - 1].clone());
+        let mut reader = cache.reader();
+        assert_eq!(reader.table().unwrap().generation(), generation);
+        readers.push(reader);
+    }
+    for (generation, guards) in (1..).zip(guards.chunks_exact(2)) {
+        for guard in guards {
+            let table = guard.table().unwrap();
+            assert_eq!((table.generation(), table.len() as u64), (generation, generation));
+            assert!(guard.get(0, &format!("{generation} 0")).is_some());
+        }
+    }
 }
 
 #[test]

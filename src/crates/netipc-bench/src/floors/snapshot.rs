@@ -1,4 +1,5 @@
-//! What refreshing a cache cannot do without: copying the message once, and building one index.
+//! What refreshing a cache cannot do without: copying the message once, checking it, and building one
+//! index.
 //!
 //! The table is the copied message itself; the index maps (hash, name) to an item's place in it.
 
@@ -71,7 +72,11 @@ impl Table {
         let mut table = Table { index: vec![FREE; (count * 2).next_power_of_two()], message };
         let mask = table.index.len() - 1;
         for item in (0..count).map(|n| HEAD + 8 * n) {
-            let at = HEAD + 8 * count + u32_at(&table.message, item)?;
+            let area = HEAD + 8 * count;
+            let (offset, len) = (u32_at(&table.message, item)?, u32_at(&table.message, item + 4)?);
+            ensure!(offset % 8 == 0 && len >= ITEM, "a malformed entry");
+            let at = area + offset;
+            check(table.message.get(at..at + len).context("an item out of bounds")?)?;
             let (hash, name) = table.key(at)?;
             let mut slot = spread(hash, name) & mask;
             while table.index[slot] != FREE {
@@ -95,6 +100,24 @@ impl Table {
         let name = item.get(offset..offset + len).context("a name out of bounds")?;
         Ok((u32_at(item, 4)? as u32, name))
     }
+}
+
+/// Checks an item as the wire demands before it is used: its head, and that its two strings lie behind
+/// the head, end in a NUL and share no byte.
+fn check(item: &[u8]) -> Result<()> {
+    // The version is 1, the flags behind it are 0.
+    let head = [1u16, 0].map(u16::to_ne_bytes);
+    ensure!(item.starts_with(head.as_flattened()), "a malformed item");
+    let mut ends = [(0, 0); 2];
+    for (string, at) in ends.iter_mut().zip([16, 24]) {
+        let (offset, len) = (u32_at(item, at)?, u32_at(item, at + 4)?);
+        ensure!(offset >= ITEM, "a string in the head");
+        ensure!(item.get(offset + len) == Some(&0), "a string without its end");
+        *string = (offset, offset + len);
+    }
+    let [name, path] = ends;
+    ensure!(name.1 < path.0 || path.1 < name.0, "strings that overlap");
+    Ok(())
 }
 
 /// Mixes hash and name, eight bytes at a time.
@@ -124,6 +147,18 @@ mod tests {
         places.sort_unstable();
         let keys = places.iter().map(|&at| table.key(at as usize).unwrap());
         assert!(keys.eq(all.iter().map(|c| (c.hash, c.name.as_bytes()))));
+    }
+
+    #[test]
+    fn damaged_items_are_refused() {
+        let message = encode(&cgroups(2));
+        let second = HEAD + 16 + u32_at(&message, HEAD + 8).unwrap();
+        for (at, byte) in [(0, 2), (16, 31), (20, 1), (23, 255), (24, 33), (32 + 19, 1)] {
+            let mut damaged = message.clone();
+            damaged[second + at] = byte;
+            assert!(Table::of(&damaged).is_err(), "byte {at}");
+        }
+        assert!(Table::of(&message[..message.len() - 1]).is_err());
     }
 
     #[test]

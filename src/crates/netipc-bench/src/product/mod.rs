@@ -27,8 +27,9 @@ pub(crate) fn serve(case: &Case<'_>) -> Result<()> {
         }
         Scenario::Cgroups => run::<CgroupsLookup>(case, lookups::Cgroups::new(items)),
         Scenario::Apps => run::<AppsLookup>(case, lookups::Apps::new(items)),
-        Scenario::Snapshot | Scenario::Cache => {
-            run::<CgroupsSnapshot>(case, tables::Cgroups::new(items))
+        Scenario::Snapshot | Scenario::Unchanged | Scenario::Cache | Scenario::CacheDirect => {
+            let changes = case.task.scenario == Scenario::Snapshot;
+            run::<CgroupsSnapshot>(case, tables::Cgroups::new(items, changes))
         }
         floor => bail!("{floor} has no server here"),
     }
@@ -42,8 +43,9 @@ pub(crate) fn call(case: &Case<'_>) -> Result<()> {
         Scenario::Sessions => calls::on_many_sessions(case),
         Scenario::Cgroups => lookups::cgroups(case),
         Scenario::Apps => lookups::apps(case),
-        Scenario::Snapshot => tables::refresh(case),
+        Scenario::Snapshot | Scenario::Unchanged => tables::refresh(case),
         Scenario::Cache => tables::look_up(case),
+        Scenario::CacheDirect => tables::look_up_directly(case),
         floor => bail!("{floor} is not called here"),
     }
 }
@@ -101,7 +103,7 @@ fn session(task: &Task) -> SessionOptions {
             max_response_payload_bytes: bytes(256),
             ..usual
         },
-        Scenario::Snapshot | Scenario::Cache => {
+        Scenario::Snapshot | Scenario::Unchanged | Scenario::Cache | Scenario::CacheDirect => {
             SessionOptions { max_response_payload_bytes: bytes(128), ..usual }
         }
         Scenario::Batch => SessionOptions {

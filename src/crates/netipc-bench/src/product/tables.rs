@@ -1,6 +1,9 @@
 //! Snapshots of cgroups: refreshing a cache, and looking things up in it.
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use anyhow::{Context, Result, ensure};
 use netipc::{
@@ -16,11 +19,16 @@ use crate::{
 };
 
 /// A provider of cgroups.
-pub(super) struct Cgroups(Vec<data::Cgroup>);
+pub(super) struct Cgroups {
+    all: Vec<data::Cgroup>,
+    /// Whether every snapshot is of another generation, so that none is the one before.
+    changes: bool,
+    generation: AtomicU64,
+}
 
 impl Cgroups {
-    pub(super) fn new(count: usize) -> Self {
-        Cgroups(data::cgroups(count))
+    pub(super) fn new(count: usize, changes: bool) -> Self {
+        Cgroups { all: data::cgroups(count), changes, generation: AtomicU64::new(7) }
     }
 }
 
@@ -30,10 +38,10 @@ impl Handler<CgroupsSnapshot> for Cgroups {
         _: &cgroups_snapshot::SnapshotRequest,
         reply: &mut cgroups_snapshot::Builder<'_>,
     ) -> Result<(), Declined> {
-        reply.generation = 7;
+        reply.generation = self.generation.fetch_add(self.changes.into(), Relaxed);
         reply.systemd_enabled = 1;
-        reply.reserve(self.0.len() as u32)?;
-        for cgroup in &self.0 {
+        reply.reserve(self.all.len() as u32)?;
+        for cgroup in &self.all {
             reply.push(&cgroups_snapshot::Cgroup {
                 hash: cgroup.hash,
                 options: 0,
@@ -64,23 +72,48 @@ pub(super) fn refresh(case: &Case<'_>) -> Result<()> {
 }
 
 /// A step looks up [`ASKED`] cgroups in an order without pattern, as the floor does.
+///
+/// Each thread has a reader of the cache and asks it for the table anew for every lookup.
 pub(super) fn look_up(case: &Case<'_>) -> Result<()> {
     let cache = cache(case)?;
     cache.refresh()?;
+    look_up_by(case, || {
+        let mut reader = cache.reader();
+        move |hash, name| {
+            reader.table().is_some_and(|table| black_box(table.get(hash, name)).is_some())
+        }
+    })
+}
+
+/// The same, of the cache itself.
+pub(super) fn look_up_directly(case: &Case<'_>) -> Result<()> {
+    let cache = &cache(case)?;
+    cache.refresh()?;
+    look_up_by(case, || {
+        move |hash, name| {
+            cache.with_table(|table| black_box(table.get(hash, name)).is_some()) == Some(true)
+        }
+    })
+}
+
+fn look_up_by<F: FnMut(u32, &str) -> bool + Send>(
+    case: &Case<'_>,
+    finder: impl Fn() -> F,
+) -> Result<()> {
     let all = data::cgroups(case.task.items);
     let order = shuffled(all.len());
     let asked: Vec<(u32, String)> =
         order.iter().map(|&i| (all[i].hash, all[i].name.clone())).collect();
-    let (cache, asked) = (&cache, &asked);
+    let asked = &asked;
     let threads = 0..case.task.threads;
     let steps = threads.map(|thread| {
         let mut at = thread * asked.len() / case.task.threads;
+        let mut find = finder();
         move || {
             for _ in 0..ASKED {
                 let (hash, name) = &asked[at];
                 at = if at + 1 == asked.len() { 0 } else { at + 1 };
-                let found = cache.with_table(|table| black_box(table.get(*hash, name)).is_some());
-                ensure!(found == Some(true), "{name} is missing");
+                ensure!(find(*hash, name), "{name} is missing");
             }
             Ok(())
         }
@@ -106,7 +139,8 @@ mod tests {
         let mut request = vec![0; CgroupsSnapshot::request_len(())];
         CgroupsSnapshot::write_request((), &mut request).unwrap();
         let mut reply = vec![0; 1 << 16];
-        let len = respond_one::<CgroupsSnapshot>(&Cgroups::new(40), &request, &mut reply).unwrap();
+        let len =
+            respond_one::<CgroupsSnapshot>(&Cgroups::new(40, true), &request, &mut reply).unwrap();
         assert_eq!(reply[..len], floor::encode(&data::cgroups(40)));
     }
 }

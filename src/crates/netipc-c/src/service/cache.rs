@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     border::{array, bytes, string},
-    errors::{NIPC_OK, malformed},
+    errors::{NIPC_OK, malformed, unwritable},
     protocol::nipc_cgroups_resp_view_t,
 };
 
@@ -412,22 +412,23 @@ abi! {
         };
         let cgroup = |item: &nipc_cgroups_cache_item_t| {
             let text = |text| Text::new(string(text).unwrap_or_default());
-            Ok(Cgroup {
+            Cgroup {
                 hash: item.hash,
                 options: item.options,
                 enabled: item.enabled,
                 name: text(item.name),
                 path: text(item.path),
-            })
+            }
         };
-        match CgroupsTable::new(systemd_enabled, generation, items.iter().map(cgroup)) {
+        let cgroups: Vec<_> = items.iter().map(cgroup).collect();
+        match CgroupsTable::new(systemd_enabled, generation, &cgroups) {
             Ok(table) => {
                 let _writer = behind.writer.lock().unwrap_or_else(PoisonError::into_inner);
                 behind.publish(cache, table);
                 true
             }
             Err(error) => {
-                malformed(error);
+                unwritable(error);
                 false
             }
         }

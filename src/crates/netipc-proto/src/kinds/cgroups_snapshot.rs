@@ -1,9 +1,11 @@
 //! `cgroups-snapshot`: all cgroups of this machine at once.
 
+use core::ops::Range;
+
 use crate::{
     item::{Pen, apart},
-    items::{Items, ItemsWriter, Rule},
-    layout::{Defect, Malformed, Span, Unwritable, malformed},
+    items::{DirectoryEntry, Items, ItemsWriter, Rule},
+    layout::{Defect, Malformed, Span, Unwritable, align8, malformed},
     service::Service,
     text::Text,
 };
@@ -146,6 +148,15 @@ impl<'a> Builder<'a> {
         Ok(Builder { systemd_enabled: 0, generation: 0, items, error: None })
     }
 
+    /// How many bytes are room enough for a snapshot of these cgroups.
+    pub fn room_for(cgroups: &[Cgroup<'_>]) -> usize {
+        cgroups.iter().fold(SnapshotReplyHeader::LEN, |room, cgroup| {
+            let strings = cgroup.name.len().saturating_add(cgroup.path.len());
+            let item = align8(strings.saturating_add(SnapshotItem::LEN + 2));
+            room.saturating_add(item).saturating_add(DirectoryEntry::LEN)
+        })
+    }
+
     /// Leaves room for `items` items in all, which spares moving them later.
     ///
     /// # Errors
@@ -195,10 +206,35 @@ pub struct View<'a> {
     pub systemd_enabled: u32,
     /// Which state of the provider it is.
     pub generation: u64,
+    bytes: &'a [u8],
     items: Items<'a>,
 }
 
 impl<'a> View<'a> {
+    /// Reads a snapshot that was read before without a complaint, and checks no more than its head.
+    ///
+    /// # Errors
+    ///
+    /// The head breaks a rule, or the directory is longer than the bytes.
+    #[inline]
+    pub fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let head = SnapshotReplyHeader::read(bytes)?;
+        let SnapshotReplyHeader { item_count, systemd_enabled, generation } = head;
+        let items = Items::again(&bytes[SnapshotReplyHeader::LEN..], item_count)?;
+        Ok(View { item_count, systemd_enabled, generation, bytes, items })
+    }
+
+    /// The whole message.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Where in the [bytes](Self::bytes) each item lies, in the provider's order.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + use<'a> {
+        let area = SnapshotReplyHeader::LEN + self.item_count as usize * DirectoryEntry::LEN;
+        self.items.places().map(move |place| area + place.start..area + place.end)
+    }
+
     /// One cgroup, checked when it is read.
     ///
     /// # Errors
@@ -260,10 +296,9 @@ impl Service for CgroupsSnapshot {
     }
 
     fn read_reply(bytes: &[u8]) -> Result<View<'_>, Malformed> {
-        let head = SnapshotReplyHeader::read(bytes)?;
-        let SnapshotReplyHeader { item_count, systemd_enabled, generation } = head;
+        let view = View::again(bytes)?;
         let rule = Rule::Free(SnapshotItem::LEN);
-        let items = Items::read(&bytes[SnapshotReplyHeader::LEN..], item_count, rule)?;
-        Ok(View { item_count, systemd_enabled, generation, items })
+        let items = Items::read(&bytes[SnapshotReplyHeader::LEN..], view.item_count, rule)?;
+        Ok(View { items, ..view })
     }
 }

@@ -29,6 +29,7 @@
 
 use std::{ops::Deref, sync::Arc, time::Instant};
 
+use arc_swap::Guard;
 use netipc_proto::{
     Declined, Handler as Handle,
     kinds::{CgroupsSnapshot, cgroups_snapshot::Cgroup},
@@ -168,8 +169,16 @@ pub struct CgroupsCacheStatus {
 }
 
 /// One snapshot, as it was when it was locked: refreshes neither change it nor wait for it.
-#[derive(Clone, Debug)]
-pub struct CgroupsCacheReadGuard(Option<Arc<CgroupsTable>>);
+///
+/// Taking one changes nothing that other threads read.
+#[derive(Debug)]
+pub struct CgroupsCacheReadGuard(Guard<Option<Arc<CgroupsTable>>>);
+
+impl Clone for CgroupsCacheReadGuard {
+    fn clone(&self) -> Self {
+        CgroupsCacheReadGuard(Guard::from_inner(Option::clone(&self.0)))
+    }
+}
 
 /// A cgroup of a guarded snapshot.
 pub type CgroupsCacheItemView<'a> = Cgroup<'a>;
@@ -215,7 +224,7 @@ impl CgroupsCache {
 
     /// The present snapshot, to look into several times.
     pub fn read_lock(&self) -> CgroupsCacheReadGuard {
-        CgroupsCacheReadGuard(self.cache.table())
+        CgroupsCacheReadGuard(self.cache.guard())
     }
 
     /// A copy of a cgroup that outlives its guard.
