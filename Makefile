@@ -8,7 +8,7 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows interop interop-peers bench fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-interop interop interop-peers bench fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
@@ -21,7 +21,7 @@ help:
 demo: rust-toolchain
 	@$(CARGO) run --quiet --release -p netipc-cli -- demo
 
-test: test-rust test-c
+test: test-rust test-c test-go test-interop
 
 test-rust: rust-toolchain c-compiler
 	$(CARGO) fmt --all --check
@@ -32,7 +32,6 @@ test-rust: rust-toolchain c-compiler
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
 # ctest also runs the Rust and Go tests for those who come from cmake; here only the C ones are picked.
-# The Go tests are not part of `make test` yet: `make test-go` runs them.
 test-c: rust-toolchain c-toolchain
 	@if command -v cmake >/dev/null; then \
 		cmake -S . -B $(BUILD) >/dev/null && cmake --build $(BUILD) && \
@@ -40,24 +39,33 @@ test-c: rust-toolchain c-toolchain
 	else echo 'skipped: the C tests need cmake'; fi
 
 test-go:
-	@if command -v go >/dev/null; then \
+	@if tools/go-usable; then \
 		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...; \
-	else echo 'skipped: the Go tests need go'; fi
+	else echo 'skipped: the Go tests'; fi
 
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto && $(CARGO) test -p netipc --doc
 
-# Every pair of the peers that could be built, see interop/README.md.
+# Every pair of the peers that can be built here, see interop/README.md. INTEROP takes options.
 interop: interop-peers
-	$(CARGO) run -q -p netipc-interop --bin netipc-interop -- --peers $(BUILD)/interop $(INTEROP)
+	$(RUN_INTEROP) $(INTEROP)
 
-interop-peers: rust-toolchain
+# The same with fewer keys, in seconds.
+test-interop: interop-peers
+	$(RUN_INTEROP) --quick
+
+RUN_INTEROP = $(CARGO) run -q -p netipc-interop --bin netipc-interop -- --peers $(BUILD)/interop
+
+interop-peers: rust-toolchain c-toolchain
 	$(CARGO) build -p netipc-interop
-	@if command -v go >/dev/null; then \
-		cd interop/go && CGO_ENABLED=0 go build -o ../../$(BUILD)/interop/netipc-interop-go .; \
-	else echo 'without the Go peer: it needs go'; fi
+	@if command -v cmake >/dev/null; then \
+		cmake -S . -B $(BUILD) >/dev/null && cmake --build $(BUILD) --target netipc-interop-c; \
+	fi
+	@if tools/go-usable; then cd interop/go && \
+		CGO_ENABLED=0 go build -o $(abspath $(BUILD))/interop/netipc-interop-go .; \
+	fi
 
 bench: rust-toolchain
 	$(CARGO) run --release -p netipc-bench
