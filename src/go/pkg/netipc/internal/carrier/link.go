@@ -141,11 +141,25 @@ func (l *Link) roomFor(n int) []byte {
 }
 
 // Interrupt makes Send and Receive fail with ErrAborted, now and later.
-func (l *Link) Interrupt() { l.session.Interrupt() }
+func (l *Link) Interrupt() {
+	l.session.Interrupt()
+	l.abortWait()
+}
 
 // StopReceiving makes Receive fail with ErrAborted from now on; a message that was
 // received can still be answered.
-func (l *Link) StopReceiving() { l.session.StopReceiving() }
+func (l *Link) StopReceiving() {
+	l.session.StopReceiving()
+	l.abortWait()
+}
+
+// abortWait does what the watcher would do a moment later, when Receive may have taken
+// another message.
+func (l *Link) abortWait() {
+	if l.shared != nil {
+		l.shared.End(protocol.ErrAborted)
+	}
+}
 
 // Close closes the link, and ends what another goroutine is waiting for. Closing twice
 // does no harm.

@@ -4,6 +4,7 @@ package posix
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -147,6 +148,22 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		}
 	}
 	t.Fatalf("waited in vain: %s", what)
+}
+
+// awaitReceiver waits until a goroutine sleeps in Session.Receive.
+func awaitReceiver(t testing.TB) {
+	t.Helper()
+	eventually(t, "somebody waits for a message", func() bool {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for goroutine := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+			if bytes.Contains(goroutine, []byte("[IO wait")) &&
+				bytes.Contains(goroutine, []byte("(*Session).Receive(")) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // await waits for a result of another goroutine.

@@ -35,7 +35,7 @@ func TestADeadlineHoldsForOneWaitOnly(t *testing.T) {
 		_, _, err := server.Receive(nil)
 		received <- err
 	}()
-	time.Sleep(5 * time.Millisecond) // so that it is more likely to be waiting; either way it must work
+	awaitReceiver(t)
 	noError(t, client.Send(request(1), nil))
 	noError(t, await(t, "Receive returns", received))
 }
