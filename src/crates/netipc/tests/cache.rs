@@ -1,4 +1,5 @@
 //! The snapshot cache: what it keeps, for whom, and when it waits.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What a server makes of clients that refuse, misbehave or are too many.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

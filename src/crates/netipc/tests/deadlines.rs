@@ -1,4 +1,5 @@
 //! How long calls last, and how they are called off from other threads.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! How servers end: stopped, drained, at any time, whatever their clients and handlers do.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! Who gets a session of a server, on which terms, and what others are told.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! Failures that other implementations of this protocol had.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -10,8 +11,8 @@ use std::{
 };
 
 use common::{
-    Dir, Running, await_that, client, increment_server, patient,
-    peer::{Fake, PATIENCE, Peer, RawListener, hello},
+    Dir, PATIENCE, Running, await_that, client, increment_server, patient,
+    peer::{Fake, Peer, RawListener, hello},
     process, served,
 };
 use netipc::{

@@ -1,4 +1,5 @@
 //! How much a lookup may be: keys, bytes, requests, time.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

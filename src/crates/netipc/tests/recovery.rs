@@ -1,4 +1,5 @@
 //! What dies, fills up or falls silent, and who notices.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What servers and clients take of the system: descriptors, permissions, threads, time.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What a call does when it is not answered as it should be: retries, growth, counters.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What a client makes of servers that refuse, misbehave or are not there: states, counters, retries.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -9,8 +9,8 @@ use netipc::{
 };
 
 use super::{
-    Dir, Running, know_all, patient,
-    peer::{Fake, PATIENCE, Peer, RawListener},
+    Dir, PATIENCE, Running, know_all, patient,
+    peer::{Fake, Peer, RawListener},
     served,
 };
 

@@ -1,8 +1,11 @@
 //! What the tests of this crate share: a private directory, and servers that run.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
 pub mod lookup;
+#[cfg(target_os = "linux")]
 pub mod peer;
+#[cfg(target_os = "linux")]
 pub mod process;
 
 use std::{
@@ -21,6 +24,9 @@ use netipc::{
     },
     proto::Service,
 };
+
+/// How long to wait for what must come. Only a broken test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A directory of its own for one test, gone with it.
 pub struct Dir(PathBuf);
@@ -186,7 +192,7 @@ pub fn still_serves(dir: &Path) {
 
 /// Waits until something is so that no event tells of.
 pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + peer::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} did not come about");
         std::thread::yield_now();

@@ -5,7 +5,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use netipc::{
@@ -18,8 +17,7 @@ use rustix::{
     net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt},
 };
 
-/// How long a peer waits for what must come. Only a broken test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 /// A listening socket at the name of a service, with nothing behind it.
 pub struct RawListener {
