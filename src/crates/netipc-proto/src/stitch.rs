@@ -178,28 +178,27 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
                 request <= request_limit && reply <= response_limit
             });
             self.asked = fit.count();
-            let Some(first) = rest.first().filter(|_| self.asked == 0) else {
-                self.subcalls += 1;
-                return match self.subcalls > self.ceilings.subcalls {
-                    true => Err(Mismatch::TooManyCalls),
-                    false => Ok(Step::Ask),
-                };
-            };
-            let needed = L::request_len(core::slice::from_ref(first));
-            if needed <= request_limit {
+            if let Some(first) = rest.first().filter(|_| self.asked == 0) {
+                let needed = L::request_len(core::slice::from_ref(first));
+                if needed == usize::MAX {
+                    let why = "key without a form on the wire";
+                    return Err(Mismatch::Unwritable(Unwritable::Invalid(why)));
+                }
+                if needed > request_limit {
+                    if !self.no_larger_request {
+                        return Ok(Step::Grow(needed));
+                    }
+                    self.answer_here(*first)?;
+                    continue;
+                }
                 // It is the reply that has no room; let the server say so.
                 self.asked = 1;
-                self.subcalls += 1;
-                return Ok(Step::Ask);
             }
-            if needed == usize::MAX {
-                let why = "key without a form on the wire";
-                return Err(Mismatch::Unwritable(Unwritable::Invalid(why)));
-            }
-            if !self.no_larger_request {
-                return Ok(Step::Grow(needed));
-            }
-            self.answer_here(*first)?;
+            self.subcalls += 1;
+            return match self.subcalls > self.ceilings.subcalls {
+                true => Err(Mismatch::TooManyCalls),
+                false => Ok(Step::Ask),
+            };
         }
     }
 
@@ -288,7 +287,7 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
         }
         self.alone = false;
         self.generation = Some(reply.generation);
-        if answered == self.keys.len() && self.answered == 0 {
+        if answered == self.keys.len() {
             self.answered = answered;
             return Ok(true);
         }

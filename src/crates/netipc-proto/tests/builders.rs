@@ -6,7 +6,7 @@ mod random;
 
 use doors::Probe;
 use netipc_proto::{
-    Declined, Header, ItemsWriter, Service, Status, Text, Unwritable,
+    Declined, Defect, Header, Items, ItemsWriter, Rule, Service, Status, Text, Unwritable,
     kinds::{
         AppsLookup, CgroupsLookup, CgroupsSnapshot, Increment, StringReverse,
         cgroups_snapshot::{Builder, Cgroup},
@@ -147,6 +147,34 @@ fn a_message_is_resumed_only_in_a_state_it_can_be_in() {
     assert_eq!(resumed(2, 1, 101), Err(Unwritable::Full), "ends outside");
     assert_eq!(resumed(11, 0, 100), Err(Unwritable::Full), "a directory longer than all");
     assert_eq!(resumed(u32::MAX, 0, 100), Err(Unwritable::Full));
+    // Nothing in it is nothing, wherever it is said to end.
+    let writer = ItemsWriter::resume(&mut out, 16, 2, 0, 100).expect("it can be in that state");
+    assert_eq!(writer.finish().1, 16);
+}
+
+#[test]
+fn one_entry_is_checked_as_all_are() {
+    let entry = |offset: u32, length: u32| [offset, length].map(u32::to_ne_bytes).concat();
+    let message = |entries: [(u32, u32); 2]| {
+        let directory = entries.map(|(offset, length)| entry(offset, length)).concat();
+        [directory, vec![0; 40]].concat()
+    };
+    let both = |entries, rule: Rule| {
+        let message = message(entries);
+        let one = |index| Items::one(&message, 2, index, &rule).map(<[u8]>::len);
+        let alone = one(0).and_then(|_| one(1)).map_err(|malformed| malformed.defect);
+        let all = Items::read(&message, 2, rule.clone()).map_err(|malformed| malformed.defect);
+        assert_eq!(alone.err(), all.err(), "{entries:?}");
+        alone
+    };
+    assert_eq!(both([(0, 9), (16, 24)], Rule::Packed(9..=24)), Ok(24));
+    assert_eq!(both([(0, 8), (16, 24)], Rule::Packed(9..=24)), Err(Defect::BadLayout));
+    assert_eq!(both([(0, 9), (16, 25)], Rule::Packed(9..=25)), Err(Defect::OutOfBounds));
+    assert_eq!(both([(0, 17), (16, 17)], Rule::Packed(9..=24)), Err(Defect::BadLayout));
+    assert_eq!(both([(0, 16), (16, 17)], Rule::Packed(9..=24)), Ok(17));
+    assert_eq!(both([(0, 17), (12, 17)], Rule::Free(9)), Err(Defect::BadAlignment));
+    assert_eq!(both([(0, 17), (8, 9)], Rule::Free(9)), Ok(9));
+    assert_eq!(both([(0, 17), (8, 8)], Rule::Free(9)), Err(Defect::Truncated));
 }
 
 #[test]

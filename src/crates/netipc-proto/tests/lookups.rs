@@ -76,6 +76,50 @@ fn learns_how_many_answers_fit_a_reply() {
 }
 
 #[test]
+fn asks_for_as_many_as_just_fit() {
+    // A placeholder for this path takes 40 bytes, without padding, and its answer no more.
+    let path = &b"/123456789"[..];
+    let mut server = Server { name: b"", ..Server::default() };
+    // Two fill the reply to the last byte.
+    look_up(&[path; 5], &limits(4096, 16 + 2 * 48), &mut server).expect("all are answered");
+    assert_eq!(server.asked, [1, 2, 2]);
+    // Two fill the request: 16 bytes each in the directory and the area, the last one not padded.
+    let mut server = Server { name: b"", ..Server::default() };
+    look_up(&[path; 4], &limits(16 + 24 + 8 + 11, 4096), &mut server).expect("all are answered");
+    assert_eq!(server.asked, [2, 2]);
+}
+
+#[test]
+fn learns_that_answers_are_short() {
+    let mut server = Server { name: b"", ..Server::default() };
+    look_up(&[A; 1000], &limits(1024, 1024), &mut server).expect("all are answered");
+    // An answer takes 8 + align8(28 + 3 + 1) = 40 bytes, so a reply holds 25.
+    assert!(server.asked.len() <= 41, "{:?}", server.asked);
+}
+
+#[test]
+fn lets_the_server_say_that_a_reply_has_no_room() {
+    let mut out = Vec::new();
+    let ceilings = Ceilings { subcalls: 1, ..Ceilings::default() };
+    let mut stitch = Stitch::<CgroupsLookup>::new(&[A, A], ceilings, &mut out).expect("new");
+    let limits = limits(1024, 30);
+    assert_eq!(stitch.next(&limits), Ok(Step::Ask));
+    assert!(!stitch.halve(), "it was one key already");
+    assert_eq!(stitch.next(&limits), Err(Mismatch::TooManyCalls));
+}
+
+#[test]
+fn takes_a_whole_answer_as_it_stands() {
+    let keys: Paths<'_> = &[b"/a", b"/b"];
+    let mut out = Vec::new();
+    let mut stitch = Stitch::new(keys, Ceilings::default(), &mut out).expect("new");
+    assert_eq!(stitch.next(&limits(1024, 1024)), Ok(Step::Ask));
+    let reply = items(1, &[(b"/a", CgroupStatus::Unknown), (b"/b", CgroupStatus::Unknown)]);
+    let reply = CgroupsLookup::read_reply(&reply).expect("a reply");
+    assert_eq!(stitch.take(reply), Ok(true), "nothing has to be put together");
+}
+
+#[test]
 fn asks_again_for_what_a_full_reply_left_out() {
     let mut server = Server { name: b"a name that takes more room than none", ..Server::default() };
     let found = look_up(&[A; 10], &limits(1024, 420), &mut server).expect("all are answered");
@@ -128,6 +172,31 @@ fn believes_a_first_key_to_be_oversized_only_alone() {
     let found = look_up(&[b"/a"], &limits(1024, 1024), &mut server);
     assert_eq!(found, Ok(vec![Err(Shortfall::Oversized)]));
     assert_eq!(server.asked, [1]);
+}
+
+#[test]
+fn a_key_asked_alone_does_not_make_the_next_ones_be() {
+    use CgroupStatus::{Oversized, Unknown};
+
+    let paths: Paths<'_> = &[b"/a", b"/b", b"/c"];
+    let oversized =
+        |generation| items(generation, &[(b"/a", Oversized), (b"/b", Unknown), (b"/c", Unknown)]);
+    let mut server = Server { scripted: vec![oversized(1)], ..Server::default() };
+    assert_eq!(look_up(paths, &limits(1024, 1024), &mut server), Ok(vec![Ok(()); 3]));
+    assert_eq!(server.asked, [3, 1, 2]);
+
+    // Nor does it when the provider changes in between, which is noticed.
+    let generations = vec![2, 2, 2];
+    let mut server = Server { scripted: vec![oversized(1)], generations, ..Server::default() };
+    assert_eq!(look_up(paths, &limits(1024, 1024), &mut server), Ok(vec![Ok(()); 3]));
+    assert_eq!(server.asked, [3, 1, 3]);
+
+    // A later key that is too large was seen to be so beside an answer.
+    let later = items(1, &[(b"/a", Unknown), (b"/b", Oversized), (b"/c", Unknown)]);
+    let mut server = Server { scripted: vec![later], ..Server::default() };
+    let found = look_up(paths, &limits(1024, 1024), &mut server);
+    assert_eq!(found, Ok(vec![Ok(()), Err(Shortfall::Oversized), Ok(())]));
+    assert_eq!(server.asked, [3]);
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn servers_keep_no_record_of_ids() {
     for _ in 0..2 {
         assert_eq!(server.receive(&Header::request(1, 7, 8)), Ok(()));
         assert_eq!(server.send(&response(7)), Ok(()));
+        assert_eq!(server.send(&Header::request(1, 7, 8)), Ok(()));
     }
     assert_eq!(server.in_flight(), 0);
 }
@@ -184,6 +185,26 @@ fn clients_refuse_what_they_did_not_offer() {
 }
 
 #[test]
+fn another_version_is_told_apart_by_each_side() {
+    let agreed = terms().agree(&hello(), 1).expect("the terms meet").packet();
+    let patched = |mut packet: Vec<u8>, changes: &[(usize, u8)]| {
+        changes.iter().for_each(|&(at, byte)| packet[at] = byte);
+        packet
+    };
+    // Version, length of the header, kind.
+    let changes: [&[(usize, u8)]; 3] = [&[(4, 2)], &[(4, 2), (6, 40)], &[(4, 2), (8, 1)]];
+    for change in changes {
+        // A client takes whatever another version answers for just that.
+        let refused = hello().agreement(&patched(agreed.to_vec(), change));
+        assert_eq!(refused, Err(Refusal::Incompatible), "{change:?}");
+        // A server answers a HELLO, and nothing else.
+        let refused = Hello::from_packet(&patched(hello().packet().to_vec(), change));
+        assert_eq!(refused == Err(Refusal::Incompatible), change.len() == 1, "{refused:?}");
+        assert!(refused.is_err());
+    }
+}
+
+#[test]
 fn sends_once_more_what_a_broken_session_lost() {
     let mut retry = Retry::default();
     assert_eq!(retry.after(Failure::Broken), Next::Again);
@@ -218,6 +239,7 @@ fn limits_grow_in_powers_of_two_up_to_their_ceiling() {
 
 #[test]
 fn a_configured_limit_stays_as_it_is() {
+    assert_eq!(Capacity::growing(3000, 1024).ceiling(), 3000);
     let mut fixed = Capacity::configured(3000, 1024);
     assert!(!fixed.need(4000));
     assert_eq!(fixed.bytes(), 3000);
