@@ -155,3 +155,21 @@ fn a_batch_is_padded_where_there_is_room_and_refused_where_there_is_none() {
         assert_eq!(answer(room), (Status::LimitExceeded.code(), Vec::new()), "within {room}");
     }
 }
+
+#[test]
+fn all_the_room_there_is_for_a_string_can_be_answered() {
+    let payload = request::<StringReverse>(b"");
+    for limit in [9, 10, 30] {
+        let handler = |_: &Text<'_>, reply: &mut string_reverse::Reply<'_>| {
+            reply.room().fill(b'x');
+            let room = reply.room().len();
+            assert!(reply.set_len(room + 1).is_err());
+            Ok::<_, Declined>(reply.set_len(room)?)
+        };
+        let mut out = vec![0xAA; limit];
+        let length = respond_one::<StringReverse>(&handler, &payload, &mut out);
+        assert_eq!(length, Ok(limit));
+        let text = StringReverse::read_reply(&out).expect("it was written");
+        assert_eq!(text.as_bytes(), vec![b'x'; limit - 9]);
+    }
+}

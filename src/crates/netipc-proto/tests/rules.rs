@@ -46,11 +46,12 @@ fn keeps_apart_what_is_in_flight_in_any_order() {
 #[test]
 fn any_number_of_requests_may_be_in_flight() {
     let mut client = rules(Role::Client);
-    for id in 0..100_000 {
+    let count = if cfg!(miri) { 1000 } else { 100_000 };
+    for id in 0..count {
         assert_eq!(client.send(&Header::request(1, id, 8)), Ok(()));
     }
-    assert_eq!(client.in_flight(), 100_000);
-    for id in (0..50_000).chain((50_000..100_000).rev()) {
+    assert_eq!(client.in_flight() as u64, count);
+    for id in (0..count / 2).chain((count / 2..count).rev()) {
         assert_eq!(client.receive(&response(id)), Ok(()));
     }
     assert_eq!(client.in_flight(), 0);
