@@ -90,7 +90,8 @@ fn an_answer_in_numbers_that_was_wrong_is_not_forgotten() {
         let handler = move |_: &Keys<'_, CgroupsLookup>, reply: &mut Replies<'_, CgroupsLookup>| {
             // A handler that looks at nothing.
             let _ = reply.add(2, 0, b"/a", b"", &[]);
-            let _ = reply.add(status, 0, path, b"", &[]);
+            let second = reply.add(status, 0, path, b"", &[]);
+            assert_eq!(reply.error(), second.err());
             Ok::<_, Declined>(())
         };
         respond_one::<CgroupsLookup>(&handler, &payload, &mut [0; 1024]).map(drop)
