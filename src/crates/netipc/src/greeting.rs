@@ -144,15 +144,11 @@ fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<Vec<u8>> {
 
 /// Takes one packet of the handshake if it is there. Longer ones are cut: what counts stands first.
 pub(crate) fn receive_short(socket: &Socket) -> Result<Option<Vec<u8>>> {
-    let (mut head, mut body) = ([0; Header::LEN], [0; 96]);
-    match socket.receive(&mut head, &mut body) {
+    let mut bytes = [0; 128];
+    match socket.receive(&mut bytes, &mut []) {
         Ok(None) => Ok(None),
         Ok(Some(packet)) if packet.len == 0 => Err(ErrorKind::Disconnected.into()),
-        Ok(Some(packet)) => {
-            let mut bytes = [head.as_slice(), body.as_slice()].concat();
-            bytes.truncate(packet.len);
-            Ok(Some(bytes))
-        }
+        Ok(Some(packet)) => Ok(Some(bytes[..packet.len].to_vec())),
         Err(cause) => {
             let error = Error::system("receive a step of the handshake", cause);
             Err(error.with_kind(ErrorKind::Disconnected))

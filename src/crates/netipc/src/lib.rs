@@ -26,6 +26,7 @@ pub mod raw;
 mod server;
 pub mod service;
 mod shm;
+mod spin;
 mod sys;
 mod table;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use crate::{
     options::SessionOptions,
     server::{AllowRule, Respond, Server, ServerOptions},
     shm::{RegionError, RegionFault},
+    spin::Spin,
     sys::{Abort, PeerCredentials},
     table::CgroupsTable,
     wait::Wait,

@@ -2,6 +2,7 @@
 //! (PROTOCOL.md, sections 6 to 9).
 
 use std::{
+    mem,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,7 +21,8 @@ use crate::{
     greeting::greet,
     options::SessionOptions,
     shm::{Place, Shared, Taken},
-    sys::{PeerCredentials, Socket},
+    spin::{Spin, Spinner},
+    sys::{Abort, PeerCredentials, Socket},
     wait::Wait,
 };
 
@@ -50,13 +52,14 @@ pub struct Session {
     rules: Rules,
     outgoing: Option<Outgoing>,
     incoming: Option<Join>,
-    /// Where payloads arrive. Its length is the room there is; how much of it is the current
-    /// payload, `payload_len` says.
+    /// Where messages arrive, envelope first. Its length is the room there is; how much of it is the
+    /// current payload, `payload_len` says.
     inbox: Vec<u8>,
     payload_len: usize,
     /// The envelope of a message that was too large to receive.
     refused: Option<Header>,
     fallback: Option<Error>,
+    spinner: Spinner,
 }
 
 /// A message of which some packets are sent.
@@ -89,8 +92,13 @@ impl Session {
     ) -> Result<Session> {
         let path = socket_path(dir, service)?;
         let (socket, agreement) = greet(&path, options, wait)?;
+        let over = |socket: Socket, shared, agreement| {
+            let mut session = Session::over(Role::Client, socket.into(), shared, agreement);
+            session.set_spin(options.spin);
+            session
+        };
         if !agreement.uses_shared_memory() {
-            return Ok(Session::over(Role::Client, socket.into(), None, agreement));
+            return Ok(over(socket, None, agreement));
         }
         let place = Place {
             dir,
@@ -100,7 +108,7 @@ impl Session {
             auth_token: options.auth_token,
         };
         match Shared::attach(&place) {
-            Ok(shared) => Ok(Session::over(Role::Client, socket.into(), Some(shared), agreement)),
+            Ok(shared) => Ok(over(socket, Some(shared), agreement)),
             Err(error) => {
                 let cause = Error::from(error);
                 drop(socket);
@@ -118,7 +126,7 @@ impl Session {
                     return Err(cause.with_kind(kind));
                 }
                 let (socket, agreement) = greet(&path, &baseline, wait)?;
-                let mut session = Session::over(Role::Client, socket.into(), None, agreement);
+                let mut session = over(socket, None, agreement);
                 session.fallback = Some(cause);
                 Ok(session)
             }
@@ -143,7 +151,13 @@ impl Session {
             payload_len: 0,
             refused: None,
             fallback: None,
+            spinner: Spinner::default(),
         }
+    }
+
+    /// How messages are waited for from now on.
+    pub(crate) fn set_spin(&mut self, spin: Spin) {
+        self.spinner = Spinner::new(spin);
     }
 
     /// What was agreed: limits, profile and the number of the session.
@@ -267,16 +281,42 @@ impl Session {
         if self.shared.is_some() {
             return self.receive_shared(wait, GLANCE);
         }
-        // The answer to the only request is never there yet; looking for it would cost a call.
-        if self.rules.role == Role::Client && self.rules.in_flight() == 1 {
-            self.socket.wait_readable(wait)?;
+        if wait.abort().is_some_and(Abort::is_set) {
+            return Err(ErrorKind::Aborted.into());
         }
-        loop {
-            if let Some(header) = self.try_receive()? {
-                return Ok(header);
-            }
-            self.socket.wait_readable(wait)?;
+        // The answer to the only request is never there yet; looking for it once would cost a call.
+        let is_alone = self.rules.role == Role::Client && self.rules.in_flight() == 1;
+        if (!is_alone || self.spinner.pays())
+            && let Some(header) = self.look(|| true)?
+        {
+            return Ok(header);
         }
+        self.spinner.lie_down();
+        let header = self.receive_packets(Some(wait))?.expect("it blocks until there is one");
+        self.spinner.wake();
+        Ok(header)
+    }
+
+    /// Looks for a message, as long as that pays and `may_go_on`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_receive`](Self::try_receive).
+    pub(crate) fn look(&mut self, may_go_on: impl FnMut() -> bool) -> Result<Option<Header>> {
+        let mut spinner = mem::take(&mut self.spinner);
+        let found = spinner.look(|| self.try_receive(), may_go_on);
+        self.spinner = spinner;
+        found
+    }
+
+    /// From here on the session is waited for by other means, until [`wake`](Self::wake).
+    pub(crate) fn lie_down(&mut self) {
+        self.spinner.lie_down();
+    }
+
+    /// It was waited for by other means, and now there is something.
+    pub(crate) fn wake(&mut self) {
+        self.spinner.wake();
     }
 
     /// As [`receive`](Self::receive) in shared memory, without looking around: for who rings the
@@ -287,7 +327,10 @@ impl Session {
 
     /// The payload of the last message received, until the next is received.
     pub fn payload(&self) -> &[u8] {
-        &self.inbox[..self.payload_len]
+        match self.payload_len {
+            0 => &[],
+            len => &self.inbox[Header::LEN..][..len],
+        }
     }
 
     /// Takes the next message if all of it is there. `None` if not: call it again when the
@@ -297,7 +340,6 @@ impl Session {
     ///
     /// As [`receive`](Self::receive), without those of waiting.
     pub fn try_receive(&mut self) -> Result<Option<Header>> {
-        self.payload_len = 0;
         if let Some(shared) = &mut self.shared {
             let limit = message_limit(&self.rules);
             return match shared.poll(limit)? {
@@ -305,25 +347,40 @@ impl Session {
                 None => Ok(None),
             };
         }
+        self.receive_packets(None)
+    }
+
+    /// Receives from the socket until a message is whole. Blocks for it if there is a `wait`.
+    fn receive_packets(&mut self, wait: Option<Wait<'_>>) -> Result<Option<Header>> {
+        self.payload_len = 0;
         let packet_size = self.agreement.agreed_packet_size;
         loop {
-            let mut head = [0; Header::LEN];
             let range = match &self.incoming {
                 Some(join) => join.next(),
                 None => 0..message_limit(&self.rules).min(packet_size as usize) - Header::LEN,
             };
-            if self.inbox.len() < range.end {
-                self.inbox.resize(range.end, 0);
+            let end = Header::LEN + range.end;
+            if self.inbox.len() < end {
+                self.inbox.resize(end, 0);
             }
-            let received = self.socket.receive(&mut head, &mut self.inbox[range.clone()]);
-            let packet = match received {
-                Ok(Some(packet)) => packet,
-                Ok(None) => return Ok(None),
-                Err(cause) => {
-                    let error = Error::system("receive from the peer", cause);
-                    return Err(error.with_kind(ErrorKind::Disconnected));
-                }
+            // The head of a part comes to lie on the end of the part before, which is put back.
+            let packet_room = &mut self.inbox[range.start..end];
+            let overlaid = *head_of(packet_room);
+            let packet = match wait {
+                Some(wait) => self.socket.receive_within(packet_room, wait)?,
+                None => match self.socket.receive(packet_room, &mut []) {
+                    Ok(Some(packet)) => packet,
+                    Ok(None) => return Ok(None),
+                    Err(cause) => {
+                        let error = Error::system("receive from the peer", cause);
+                        return Err(error.with_kind(ErrorKind::Disconnected));
+                    }
+                },
             };
+            let head = *head_of(packet_room);
+            if self.incoming.is_some() {
+                *head_of(packet_room) = overlaid;
+            }
             if packet.len == 0 {
                 return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
             }
@@ -358,17 +415,24 @@ impl Session {
 
     /// Waits in shared memory, no longer than `glance` without a look at the socket and the abort.
     fn receive_shared(&mut self, wait: Wait<'_>, glance: Duration) -> Result<Header> {
+        if wait.abort().is_some_and(Abort::is_set) {
+            return Err(ErrorKind::Aborted.into());
+        }
+        if let Some(header) = self.look(|| true)? {
+            return Ok(header);
+        }
+        self.spinner.lie_down();
         loop {
             let remaining = wait.remaining()?;
-            if let Some(header) = self.try_receive()? {
-                return Ok(header);
-            }
             let limit = message_limit(&self.rules);
             let shared = self.shared.as_mut().expect("only called with shared memory");
             let slice = remaining.map_or(glance, |left| left.min(glance));
             let until = Instant::now().checked_add(slice);
             match shared.take(limit, until)? {
-                Taken::Message(length) => return self.take_shared(length),
+                Taken::Message(length) => {
+                    self.spinner.wake();
+                    return self.take_shared(length);
+                }
                 Taken::Rung => return Err(ErrorKind::Aborted.into()),
                 Taken::Closed => {
                     return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
@@ -388,16 +452,14 @@ impl Session {
     /// Copies the message of `length` bytes out of shared memory, then looks at the copy.
     fn take_shared(&mut self, length: usize) -> Result<Header> {
         let shared = self.shared.as_ref().expect("only called with shared memory");
-        let mut head = [0; Header::LEN];
         let Some(payload_len) = length.checked_sub(Header::LEN) else {
             return Err(Fault::Length.into());
         };
-        if self.inbox.len() < payload_len {
-            self.inbox.resize(payload_len, 0);
+        if self.inbox.len() < length {
+            self.inbox.resize(length, 0);
         }
-        shared.copy(0, &mut head);
-        shared.copy(Header::LEN, &mut self.inbox[..payload_len]);
-        let header = Header::read(&head).map_err(Fault::Malformed)?;
+        shared.copy(0, &mut self.inbox[..length]);
+        let header = Header::read(head_of(&mut self.inbox)).map_err(Fault::Malformed)?;
         self.rules.receive(&header)?;
         if header.payload_len as usize != payload_len {
             return Err(Fault::Length.into());
@@ -435,6 +497,10 @@ impl Session {
     pub(crate) fn shared_mut(&mut self) -> Option<&mut Shared> {
         self.shared.as_mut()
     }
+}
+
+fn head_of(packet: &mut [u8]) -> &mut [u8; Header::LEN] {
+    packet.first_chunk_mut().expect("there is room for an envelope")
 }
 
 /// The longest message that may come in, envelope included.

@@ -6,7 +6,7 @@ use netipc_proto::{
     retry::Capacity,
 };
 
-use crate::shm::USUAL_PROFILES;
+use crate::{shm::USUAL_PROFILES, spin::Spin};
 
 /// What a client asks for when it makes a session, or a server grants at most.
 ///
@@ -30,6 +30,8 @@ pub struct SessionOptions {
     pub auth_token: u64,
     /// The longest packet on the socket in bytes. 0: 65,536, or less if the system takes less.
     pub packet_size: u32,
+    /// How messages are waited for. The peer is not told, and may wait otherwise.
+    pub spin: Spin,
 }
 
 impl Default for SessionOptions {
@@ -43,6 +45,7 @@ impl Default for SessionOptions {
             response_growth_bytes: 0,
             auth_token: 0,
             packet_size: 0,
+            spin: Spin::default(),
         }
     }
 }

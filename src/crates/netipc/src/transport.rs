@@ -156,7 +156,11 @@ impl Greeting {
     /// Why there is no session. The client is told when this is dropped, at the latest.
     pub fn advance(&mut self) -> Result<Option<Session>> {
         let terms = self.session.terms(self.socket.max_packet());
-        self.host.greet(&self.socket, terms)
+        let mut session = self.host.greet(&self.socket, terms)?;
+        if let Some(session) = &mut session {
+            session.set_spin(self.session.spin);
+        }
+        Ok(session)
     }
 
     /// Who the client is, as the kernel knows it.

@@ -76,8 +76,8 @@ pub(super) enum After {
     End,
 }
 
-/// Of one client, before others get their turn.
-const REQUESTS_IN_A_ROW: usize = 64;
+/// Of one client, before others that wait get their turn.
+const REQUESTS_IN_A_ROW: u64 = 64;
 
 impl Conn {
     pub(super) fn new(token: u64, socket: Socket) -> Self {
@@ -131,7 +131,11 @@ impl Core {
     fn greet(&self, conn: &Conn) -> Result<Option<Session>> {
         let mut terms = self.options.session.terms(conn.socket.max_packet());
         terms.max_response_payload_bytes = self.learned.response();
-        self.host.greet(&conn.socket, terms)
+        let mut session = self.host.greet(&conn.socket, terms)?;
+        if let Some(session) = &mut session {
+            session.set_spin(self.options.session.spin);
+        }
+        Ok(session)
     }
 
     /// Serves a client of whom the poller said that something happened.
@@ -164,15 +168,22 @@ impl Core {
     }
 
     /// Answers requests over a socket until there is none, or no room for the answer.
+    ///
+    /// Where it pays the worker looks for the next request before it leaves, as long as nobody else
+    /// waits for a worker. The poller does not watch this client meanwhile, so no other is woken.
     fn converse(&self, open: &mut Open, out: &mut Vec<u8>) -> After {
-        for _ in 0..REQUESTS_IN_A_ROW {
+        open.session.wake();
+        for turn in 1.. {
             if let Some((response, payload)) = open.unsent.take()
                 && let Some(after) = open.deliver(response, payload.into())
             {
                 return after;
             }
-            let response = match open.session.try_receive() {
-                Ok(None) => return After::Watch(Interest::Readable),
+            let response = match open.session.look(|| !self.poller.is_ready()) {
+                Ok(None) => {
+                    open.session.lie_down();
+                    return After::Watch(Interest::Readable);
+                }
                 Ok(Some(_)) if self.is_stopping() => return After::End,
                 Ok(Some(request)) => match self.answer(&open.session, &request, out) {
                     Some(response) => response,
@@ -187,6 +198,9 @@ impl Core {
             let payload = &out[..response.header.payload_len as usize];
             if let Some(after) = open.deliver(response, payload.into()) {
                 return after;
+            }
+            if turn % REQUESTS_IN_A_ROW == 0 && self.poller.is_ready() {
+                break;
             }
         }
         After::Watch(Interest::Readable)

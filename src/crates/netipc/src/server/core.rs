@@ -36,7 +36,7 @@ pub(super) struct Core {
     pub(super) learned: Learned,
     pub(super) permits: Permits,
     endpoint: Mutex<Option<Arc<Endpoint>>>,
-    poller: Poller,
+    pub(super) poller: Poller,
     stopping: AtomicBool,
     tokens: AtomicU64,
     clock: Clock,

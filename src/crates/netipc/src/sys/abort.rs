@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::imp::{Signal, Waitable, is_signalled};
+use super::imp::{Signal, Socket, Waitable, is_signalled};
 
 /// Calls off whatever waits on it, from any thread.
 ///
@@ -34,8 +34,9 @@ struct Shared {
     set: AtomicBool,
     /// Made when somebody first waits, so that an abort nobody waits on costs nothing.
     signal: OnceLock<Signal>,
-    /// Held while `set` and `signal` change, so that they always agree.
-    changing: Mutex<()>,
+    /// The sockets that somebody is blocked in. Locked while `set` and `signal` change, too, so that
+    /// all of them always agree.
+    blocked: Mutex<Vec<Arc<Socket>>>,
     /// Something of somebody else's that sets this abort by being signalled.
     watched: Option<Waitable>,
 }
@@ -55,17 +56,20 @@ impl Abort {
 
     /// Ends every wait on this abort, now and from now on.
     pub fn set(&self) {
-        let _changing = self.lock();
+        let mut blocked = self.lock();
         // Pairs with the Acquire in `is_set`.
         self.0.set.store(true, Release);
         if let Some(signal) = self.0.signal.get() {
             signal.raise();
         }
+        for socket in blocked.drain(..) {
+            socket.shutdown();
+        }
     }
 
     /// Takes it back: waits that begin from now on last again.
     pub fn clear(&self) {
-        let _changing = self.lock();
+        let _blocked = self.lock();
         self.0.set.store(false, Release);
         if let Some(signal) = self.0.signal.get() {
             signal.lower();
@@ -82,7 +86,7 @@ impl Abort {
     /// nothing left for it: then `is_set` must be asked now and again.
     pub(super) fn signal(&self) -> Option<&Signal> {
         if self.0.signal.get().is_none() {
-            let _changing = self.lock();
+            let _blocked = self.lock();
             if self.0.signal.get().is_none() {
                 let signal = Signal::new().ok()?;
                 if self.0.set.load(Acquire) {
@@ -99,8 +103,9 @@ impl Abort {
         self.0.watched.as_ref()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The sockets that are shut down when this is set.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Arc<Socket>>> {
+        self.0.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -39,8 +39,6 @@ use crate::{endpoint::region_path, sys::FileId};
 /// What a file must start with to be a region.
 pub(super) const MAGIC: u32 = 0x4E53_484D;
 const VERSION: u16 = 3;
-/// How often a reader looks before it sleeps: about as long as a prompt answer takes.
-const USUAL_SPINS: u32 = 128;
 
 /// The shared memory of one session. When the server's is dropped the file is gone too.
 #[derive(Debug)]
@@ -130,7 +128,8 @@ impl Region {
 
     /// How often a reader looks before it sleeps.
     pub(crate) fn spins(&self) -> u32 {
-        USUAL_SPINS
+        // Who waits has looked as long as it paid.
+        0
     }
 
     /// Where the areas lie.

@@ -5,6 +5,7 @@
 
 #[cfg(target_os = "linux")]
 mod alarm;
+mod blocked;
 #[cfg(target_os = "linux")]
 mod credentials;
 mod faults;

@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::signal::Signal;
+use super::{poll, signal::Signal};
 
 /// What a descriptor is watched for. Hang-ups are always reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,11 @@ impl Poller {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// Whether a wait would end at once. That stays so until some thread waits.
+    pub(crate) fn is_ready(&self) -> bool {
+        poll::is_readable(self.epoll.as_fd())
     }
 
     /// Ends every wait, now and from now on.

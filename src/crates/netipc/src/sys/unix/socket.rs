@@ -4,6 +4,10 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,7 +21,7 @@ use rustix::{
     },
 };
 
-use super::{PeerCredentials, poll};
+use super::{PeerCredentials, blocked::Blocked, poll};
 use crate::{
     error::{Error, ErrorKind, Result},
     wait::Wait,
@@ -29,16 +33,30 @@ const USUAL_PACKET: u32 = 65536;
 /// What the kernel keeps of the send buffer for itself.
 const PACKET_OVERHEAD: usize = 32;
 
+/// Up to here the copy into one piece costs less than telling the kernel of two.
+const SMALL_PACKET: usize = 256;
+
 /// Between two attempts to connect to a server whose backlog is full.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// One end of a connection that carries packets. No call on it ever blocks but the two that say so.
+/// The kernel counts the time of a blocked receive in ticks of up to 10 ms. Where this much time is
+/// left, that is exact enough.
+pub(super) const BLOCKING_TIME: Duration = Duration::from_secs(1);
+/// How late a blocked receive may notice that the time is over, ticks aside.
+const LATENESS: Duration = Duration::from_millis(1);
+
+/// One end of a connection that carries packets. No call on it ever blocks but those that say so.
 ///
-/// Each call tells the kernel not to block. The descriptor's own mode is left as it is, because
+/// The others tell the kernel not to block. The descriptor's own mode is left as it is, because
 /// users of the C interface may read and write it directly and expect it to block.
 #[derive(Debug)]
-pub(crate) struct Socket(OwnedFd);
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    /// How long the kernel lets a receive block, in nanoseconds; 0 is for ever. Only who receives
+    /// touches it.
+    blocks_for: AtomicU64,
+}
 
 /// What `Socket::receive` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +105,7 @@ impl Socket {
             }
         }
         set_blocking(&fd).map_err(|errno| Error::system(context(), errno))?;
-        Ok(Socket(fd))
+        Ok(fd.into())
     }
 
     /// Sends `head` and `body` as one packet. `false` if there is no room for it now.
@@ -96,13 +114,21 @@ impl Socket {
     ///
     /// What the system says; a packet above [`max_packet`](Self::max_packet) is `EMSGSIZE`.
     pub(crate) fn send(&self, head: &[u8], body: &[u8]) -> io::Result<bool> {
-        let parts = [IoSlice::new(head), IoSlice::new(body)];
+        let len = head.len() + body.len();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = retry_on_intr(|| {
-            rustix::net::sendmsg(&self.0, &parts, &mut SendAncillaryBuffer::default(), flags)
-        });
+        let sent = if len <= SMALL_PACKET {
+            let mut packet = [0; SMALL_PACKET];
+            packet[..head.len()].copy_from_slice(head);
+            packet[head.len()..len].copy_from_slice(body);
+            retry_on_intr(|| rustix::net::send(&self.fd, &packet[..len], flags))
+        } else {
+            let parts = [IoSlice::new(head), IoSlice::new(body)];
+            retry_on_intr(|| {
+                rustix::net::sendmsg(&self.fd, &parts, &mut SendAncillaryBuffer::default(), flags)
+            })
+        };
         match sent {
-            Ok(sent) if sent == head.len() + body.len() => Ok(true),
+            Ok(sent) if sent == len => Ok(true),
             Ok(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "packet sent in part")),
             Err(Errno::AGAIN) => Ok(false),
             Err(errno) => Err(errno.into()),
@@ -110,28 +136,102 @@ impl Socket {
     }
 
     /// Receives one packet, its first bytes into `head` and the others into `body`. `None` if there
-    /// is none now.
+    /// is none now. Into one piece it is faster.
     ///
     /// An empty packet looks like a hang-up: the system does not tell them apart.
-    pub(crate) fn receive(
+    pub(crate) fn receive(&self, head: &mut [u8], body: &mut [u8]) -> io::Result<Option<Packet>> {
+        loop {
+            match self.receive_once(head, body, RecvFlags::DONTWAIT) {
+                Ok(packet) => return Ok(Some(packet)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Receives one packet into `buffer`, and blocks until there is one. After
+    /// [`ErrorKind::Aborted`] the socket may be shut down.
+    ///
+    /// Mostly it is one system call, where waiting first would be two: the kernel itself keeps the
+    /// time, and the abort ends the receive by shutting the socket down.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`]; [`ErrorKind::Disconnected`] if the system
+    /// knows of a failure.
+    pub(crate) fn receive_within(
+        self: &Arc<Self>,
+        buffer: &mut [u8],
+        wait: Wait<'_>,
+    ) -> Result<Packet> {
+        loop {
+            let left = wait.remaining()?;
+            let blocked = match wait.abort() {
+                _ if !self.block_for(left) => None,
+                Some(abort) => Blocked::enter(self, abort).map(Some),
+                None => Some(None),
+            };
+            if let Some(blocked) = blocked {
+                let received = self.receive_once(buffer, &mut [], RecvFlags::empty());
+                if blocked.is_some_and(Blocked::was_aborted) {
+                    return Err(ErrorKind::Aborted.into());
+                }
+                match received {
+                    Ok(packet) => return Ok(packet),
+                    // The kernel's time is over, or somebody made the descriptor non-blocking.
+                    Err(Errno::AGAIN) => {}
+                    Err(Errno::INTR) => continue,
+                    Err(errno) => return Err(failed(errno)),
+                }
+            }
+            poll::wait_for(self.as_fd(), PollFlags::IN, wait)?;
+            if let Some(packet) = self.receive(buffer, &mut []).map_err(failed)? {
+                return Ok(packet);
+            }
+        }
+    }
+
+    /// Makes receives block no longer than what is `left`. `false` if the kernel cannot tell so
+    /// short a time exactly enough.
+    fn block_for(&self, left: Option<Duration>) -> bool {
+        // Relaxed: only one thread at a time receives, and who passes a session on orders it.
+        let set = Duration::from_nanos(self.blocks_for.load(Relaxed));
+        let Some(left) = left else {
+            // Waking up now and then does no harm.
+            return true;
+        };
+        if left < BLOCKING_TIME {
+            return false;
+        }
+        // Most calls have the same timeout, and one setting does for all of them.
+        if left / 2 <= set && set <= left + LATENESS {
+            return true;
+        }
+        let left = Duration::from_micros(left.as_micros().try_into().unwrap_or(u64::MAX / 1000));
+        let done = sockopt::set_socket_timeout(&self.fd, sockopt::Timeout::Recv, Some(left));
+        if done.is_ok() {
+            self.blocks_for.store(left.as_nanos().try_into().unwrap_or(u64::MAX), Relaxed);
+        }
+        done.is_ok()
+    }
+
+    fn receive_once(
         &self,
-        head: &mut [u8; 32],
+        head: &mut [u8],
         body: &mut [u8],
-    ) -> io::Result<Option<Packet>> {
+        flags: RecvFlags,
+    ) -> rustix::io::Result<Packet> {
+        if body.is_empty() {
+            let (stored, len) = rustix::net::recv(&self.fd, head, flags | RecvFlags::TRUNC)?;
+            return Ok(Packet { len: stored, truncated: stored < len });
+        }
         let mut parts = [IoSliceMut::new(head), IoSliceMut::new(body)];
         // Without room for them, descriptors that a peer sends along are closed by the kernel.
-        let received = retry_on_intr(|| {
-            let mut none = RecvAncillaryBuffer::default();
-            rustix::net::recvmsg(&self.0, &mut parts, &mut none, RecvFlags::DONTWAIT)
-        });
-        match received {
-            Ok(received) => Ok(Some(Packet {
-                len: received.bytes,
-                truncated: received.flags.contains(ReturnFlags::TRUNC),
-            })),
-            Err(Errno::AGAIN) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        let mut none = RecvAncillaryBuffer::default();
+        let received = rustix::net::recvmsg(&self.fd, &mut parts, &mut none, flags)?;
+        let truncated = received.flags.contains(ReturnFlags::TRUNC);
+        Ok(Packet { len: received.bytes, truncated })
     }
 
     /// Blocks until there is a packet to receive, or until receiving would say why there is none.
@@ -161,7 +261,7 @@ impl Socket {
     /// Hangs up without closing: the peer notices, and so does who waits on this socket.
     pub(crate) fn shutdown(&self) {
         // Fails only if the peer was faster.
-        let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
     }
 
     /// Who the peer was when the connection was made.
@@ -171,7 +271,7 @@ impl Socket {
 
     /// The longest packet that can be sent, in bytes.
     pub(crate) fn max_packet(&self) -> u32 {
-        sockopt::socket_send_buffer_size(&self.0)
+        sockopt::socket_send_buffer_size(&self.fd)
             .ok()
             .and_then(|size| u32::try_from(size.checked_sub(PACKET_OVERHEAD)?).ok())
             .filter(|&size| size > 0)
@@ -182,19 +282,19 @@ impl Socket {
 impl From<OwnedFd> for Socket {
     /// Takes over the descriptor of a connected SEQPACKET socket.
     fn from(fd: OwnedFd) -> Self {
-        Socket(fd)
+        Socket { fd, blocks_for: AtomicU64::new(0) }
     }
 }
 
 impl From<Socket> for OwnedFd {
     fn from(socket: Socket) -> Self {
-        socket.0
+        socket.fd
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -225,7 +325,7 @@ impl ListenSocket {
     pub(crate) fn accept(&self) -> io::Result<Option<Socket>> {
         loop {
             match rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC) {
-                Ok(fd) => return Ok(Some(Socket(fd))),
+                Ok(fd) => return Ok(Some(fd.into())),
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno) => return Err(errno.into()),
@@ -291,4 +391,8 @@ fn packet_socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
 fn set_blocking(fd: &OwnedFd) -> rustix::io::Result<()> {
     let flags = fcntl_getfl(fd)?;
     fcntl_setfl(fd, flags - OFlags::NONBLOCK)
+}
+
+fn failed(cause: impl Into<io::Error>) -> Error {
+    Error::system("receive from the peer", cause).with_kind(ErrorKind::Disconnected)
 }

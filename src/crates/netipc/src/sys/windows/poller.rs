@@ -8,8 +8,8 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{
-            AtomicBool,
-            Ordering::{Acquire, Release},
+            AtomicBool, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
         },
     },
     time::Instant,
@@ -109,6 +109,8 @@ pub(crate) struct Port {
 pub(crate) struct Poller {
     port: Arc<Port>,
     woken: AtomicBool,
+    /// How many threads wait.
+    waiting: AtomicUsize,
 }
 
 impl Poller {
@@ -121,7 +123,7 @@ impl Poller {
         // SAFETY: it was just made, and nobody else has it.
         let port = unsafe { OwnedHandle::from_raw_handle(port) };
         let port = Arc::new(Port { port, sources: Mutex::default() });
-        Ok(Poller { port, woken: AtomicBool::new(false) })
+        Ok(Poller { port, woken: AtomicBool::new(false), waiting: AtomicUsize::new(0) })
     }
 
     /// Watches a pipe for one event. A pipe is watched by one poller in its life.
@@ -178,7 +180,11 @@ impl Poller {
                 return Ok(Readiness::Woken);
             }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            match self.port.next(left.map_or(INFINITE, milliseconds))? {
+            // Relaxed: it stands for itself, and who sees it late only leaves too early or too late.
+            self.waiting.fetch_add(1, Relaxed);
+            let next = self.port.next(left.map_or(INFINITE, milliseconds));
+            self.waiting.fetch_sub(1, Relaxed);
+            match next? {
                 None if left.is_some_and(|left| left.is_zero()) => return Ok(Readiness::TimedOut),
                 None => {}
                 // For the next thread that waits.
@@ -191,6 +197,12 @@ impl Poller {
                 }
             }
         }
+    }
+
+    /// Whether a wait might end at once. A port cannot be asked, but while some thread waits, that
+    /// one takes what happens.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.waiting.load(Relaxed) == 0 || self.woken.load(Acquire)
     }
 
     /// Ends every wait, now and from now on.

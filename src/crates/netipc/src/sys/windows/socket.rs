@@ -181,15 +181,15 @@ impl Socket {
         }
     }
 
-    /// Receives one packet, its first bytes into `head` and the others into `body`. `None` if there
-    /// is none now.
+    /// Receives one packet, its first bytes into `head` and the others, if there is a `body`, into
+    /// that. `None` if there is none now.
     ///
     /// An empty packet looks like a hang-up: it cannot be told from one on all systems.
-    pub(crate) fn receive(
-        &self,
-        head: &mut [u8; HEAD],
-        body: &mut [u8],
-    ) -> io::Result<Option<Packet>> {
+    pub(crate) fn receive(&self, head: &mut [u8], body: &mut [u8]) -> io::Result<Option<Packet>> {
+        let (head, body) = match body {
+            [] => head.split_at_mut(HEAD),
+            _ => (head, body),
+        };
         let mut reading = self.0.reading();
         reading.look();
         match reading.next {
@@ -210,6 +210,26 @@ impl Socket {
                     reading.skip_rest()?;
                 }
                 Ok(Some(Packet { len: len + rest.len, truncated: rest.more }))
+            }
+        }
+    }
+
+    /// Receives one packet into `buffer`, and blocks until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`]; [`ErrorKind::Disconnected`] if the system
+    /// knows of a failure.
+    pub(crate) fn receive_within(&self, buffer: &mut [u8], wait: Wait<'_>) -> Result<Packet> {
+        loop {
+            self.wait_readable(wait)?;
+            match self.receive(buffer, &mut []) {
+                Ok(Some(packet)) => return Ok(packet),
+                Ok(None) => {}
+                Err(cause) => {
+                    let error = Error::system("receive from the peer", cause);
+                    return Err(error.with_kind(ErrorKind::Disconnected));
+                }
             }
         }
     }

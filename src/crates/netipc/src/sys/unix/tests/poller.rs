@@ -35,6 +35,20 @@ fn reports_an_event_once_until_it_is_armed_again() {
 }
 
 #[test]
+fn says_whether_a_wait_would_end_and_leaves_the_event_to_who_waits() {
+    let poller = Poller::new().unwrap();
+    let (a, b) = pair();
+    poller.add(&b, 7, Interest::Readable).unwrap();
+    assert!(!poller.is_ready());
+    assert!(a.send(b"hello", b"").unwrap());
+    assert!(poller.is_ready() && poller.is_ready());
+    assert_eq!(poller.wait(None).unwrap(), ready(7, false));
+    assert!(!poller.is_ready());
+    poller.wake();
+    assert!(poller.is_ready());
+}
+
+#[test]
 fn reports_a_hang_up_whatever_was_asked_for() {
     for interest in [Interest::Readable, Interest::Writable, Interest::Hangup] {
         let poller = Poller::new().unwrap();

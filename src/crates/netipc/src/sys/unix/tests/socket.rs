@@ -7,7 +7,11 @@ use std::{
         unix::net::UnixListener,
     },
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        mpsc,
+    },
     thread,
     time::Instant,
 };
@@ -17,9 +21,12 @@ use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
 };
 
-use super::{super::socket::Packet, LONG, SHORT, pair, short, without_descriptors};
+use super::{
+    super::socket::{BLOCKING_TIME, Packet},
+    LONG, SHORT, pair, short, without_descriptors,
+};
 use crate::{
-    Error, ErrorKind, PeerCredentials, Wait,
+    Abort, Error, ErrorKind, PeerCredentials, Wait,
     sys::{ListenSocket, Socket},
     testing::{part, run_child, scratch},
 };
@@ -307,4 +314,104 @@ fn signals_neither_end_nor_shorten_a_wait() {
         assert!(waited >= SHORT);
     });
     assert!(CAUGHT.load(SeqCst) > 0);
+}
+
+fn shared_pair() -> (Socket, Arc<Socket>) {
+    let (a, b) = pair();
+    (a, Arc::new(b))
+}
+
+/// What ends a blocking receive, beside a packet.
+fn blocked<T: Send>(
+    socket: &Arc<Socket>,
+    wait: Wait<'_>,
+    end: impl FnOnce() -> T,
+) -> (Result<Packet, ErrorKind>, T) {
+    thread::scope(|scope| {
+        let (id, ids) = mpsc::channel();
+        let receiver = scope.spawn(move || {
+            id.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
+            socket.receive_within(&mut [0; 64], wait).map_err(|error| error.kind())
+        });
+        let stat = format!("/proc/self/task/{}/stat", ids.recv().unwrap());
+        while !fs::read_to_string(&stat).unwrap().contains(") S ") {
+            thread::yield_now();
+        }
+        let ended = end();
+        (receiver.join().unwrap(), ended)
+    })
+}
+
+#[test]
+fn a_blocking_receive_ends_with_a_packet_or_a_hang_up() {
+    let (a, b) = shared_pair();
+    let abort = Abort::new();
+    for wait in [Wait::FOREVER, Wait::at_most(LONG), Wait::at_most(LONG).or(&abort)] {
+        let (received, sent) = blocked(&b, wait, || a.send(b"hel", b"lo").unwrap());
+        assert_eq!((received, sent), (Ok(Packet { len: 5, truncated: false }), true));
+    }
+    let (received, ()) = blocked(&b, Wait::at_most(LONG), || drop(a));
+    assert_eq!(received, Ok(END));
+}
+
+#[test]
+fn a_blocking_receive_ends_when_it_is_called_off_even_if_that_is_taken_back() {
+    let abort = Abort::new();
+    for wait in [Wait::FOREVER.or(&abort), Wait::at_most(LONG).or(&abort)] {
+        let (_a, b) = shared_pair();
+        let set_and_clear = || {
+            abort.set();
+            abort.clear();
+        };
+        assert_eq!(blocked(&b, wait, set_and_clear).0, Err(ErrorKind::Aborted));
+    }
+    let (a, b) = shared_pair();
+    abort.set();
+    assert!(a.send(b"x", b"").unwrap());
+    let early = b.receive_within(&mut [0; 64], Wait::FOREVER.or(&abort)).unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::Aborted, "it wins over a packet");
+
+    let (reader, mut writer) = io::pipe().unwrap();
+    let watching = Abort::watching(reader.into());
+    let close = || io::Write::write_all(&mut writer, b"x").unwrap();
+    let (_a, b) = shared_pair();
+    let wait = Wait::at_most(LONG).or(&watching);
+    assert_eq!(blocked(&b, wait, close).0, Err(ErrorKind::Aborted));
+}
+
+#[test]
+fn an_abort_leaves_the_sockets_alone_that_nobody_is_blocked_in() {
+    let abort = Abort::new();
+    let (a, b) = shared_pair();
+    let wait = Wait::at_most(LONG).or(&abort);
+    let (received, _) = blocked(&b, wait, || a.send(b"x", b"").unwrap());
+    assert!(received.is_ok());
+    abort.set();
+    assert!(a.send(b"y", b"").unwrap());
+    assert!(!a.peer_gone());
+}
+
+#[test]
+fn a_blocking_receive_ends_at_its_deadline_and_not_before() {
+    let (_a, b) = shared_pair();
+    for timeout in [SHORT, BLOCKING_TIME + SHORT, SHORT] {
+        let begun = Instant::now();
+        let error = b.receive_within(&mut [0; 64], Wait::at_most(timeout)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= timeout);
+        assert!(begun.elapsed() < timeout + LONG);
+    }
+    // The time set for one receive is not that of the next.
+    let (a, b) = shared_pair();
+    assert!(b.receive_within(&mut [0; 64], Wait::at_most(BLOCKING_TIME * 2)).is_err());
+    let (received, _) = blocked(&b, Wait::FOREVER, || a.send(b"x", b"").unwrap());
+    assert!(received.is_ok());
+}
+
+#[test]
+fn a_receive_blocks_even_if_the_descriptor_was_made_non_blocking() {
+    let (a, b) = shared_pair();
+    rustix::io::ioctl_fionbio(&*b, true).unwrap();
+    let (received, _) = blocked(&b, Wait::at_most(LONG), || a.send(b"x", b"").unwrap());
+    assert_eq!(received, Ok(Packet { len: 1, truncated: false }));
 }

@@ -1,0 +1,405 @@
+//! When to look again and when to sleep: the one policy of waiting, for every carrier.
+//!
+//! Who sleeps is woken late, by 3 µs on the same CPU and by tens of µs on another; who looks again
+//! and again is there at once, but takes a CPU, maybe the very one that the awaited side needs. Which
+//! of the two is better depends on where the scheduler put the sides and on how fast they answer.
+//! Nobody can be asked, so a [`Spinner`] learns it from what happens:
+//!
+//! - It sleeps, until waits have been short for a while. Long ones (who waits is idle, or work comes
+//!   slowly) do not count: they never lead to a look.
+//! - Then it tries for some waits in a row. In a row, because the other side may be asleep: it takes
+//!   a few prompt messages until the other side finds that looking pays for it as well.
+//! - It goes on looking while that takes little time on average, well below the price of a sleep,
+//!   counting the time of those waits that looking did not end.
+//! - When that is over it sleeps again. The longer the attempts were in vain, the longer it is until
+//!   the next; if sleeps become much shorter than they were, the other side has begun to look, and
+//!   the next attempt comes soon.
+//!
+//! All of it is arithmetic on times that are handed in; only [`Spinner::look`] reads a clock.
+
+use std::{
+    hint, mem,
+    time::{Duration, Instant},
+};
+
+/// How a side of a session waits for messages.
+///
+/// ```
+/// use std::time::Duration;
+/// use netipc::{SessionOptions, Spin};
+///
+/// // On a machine whose CPUs are all needed for something else.
+/// let frugal = SessionOptions { spin: Spin::Off, ..SessionOptions::default() };
+/// // A little, where that pays.
+/// let limited = Spin::AtMost(Duration::from_micros(10));
+/// # let _ = (frugal, limited);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// Looks for the next message again and again before it sleeps, while that pays: if the peer
+    /// runs on another CPU and answers within some microseconds. It finds out by itself.
+    #[default]
+    Adaptive,
+    /// Sleeps until a message comes.
+    Off,
+    /// As [`Adaptive`](Spin::Adaptive), but looks no longer than this before a sleep.
+    AtMost(Duration),
+}
+
+/// The longest look before a sleep. It covers the time in which a peer that sleeps is woken, so one
+/// sleep of one side does not put the other to sleep as well.
+const LONGEST: u64 = 50_000;
+/// What looking may take on average: less than a sleep and the two switches of it cost.
+const WORTH: u64 = 10_000;
+/// So many waits make an average.
+const MEMORY: u64 = 16;
+/// So many looks in vain, one after the other, are enough.
+const IN_VAIN: u32 = 2;
+/// A longer wait says nothing about how fast the peer answers.
+const LONG_WAIT: u64 = 100_000;
+/// Short waits before the first attempt, and the longest way between two.
+const FIRST_PAUSE: u32 = 8;
+const LONGEST_PAUSE: u32 = 8192;
+/// What part of the way is the least, however much shorter sleeps have become.
+const LEAST_PART: u32 = 8;
+/// Who was looking for so many messages did so with success.
+const SUCCESS: u32 = 256;
+/// Looks without asking the clock.
+const QUICK_LOOKS: u32 = 16;
+
+/// Decides for one waiting side of one session. Times are in nanoseconds.
+#[derive(Debug)]
+pub(crate) struct Spinner {
+    longest: u64,
+    mode: Mode,
+    /// Short waits between the last attempt and the next.
+    pause: u32,
+    /// How long short sleeps take of late, on average, and what that was at most since the last
+    /// attempt.
+    sleeps: u64,
+    longest_sleeps: u64,
+    /// Since when it sleeps. `None` if it looked before: how long that sleep is says nothing.
+    asleep: Option<Instant>,
+    has_looked: bool,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Sleeping { short_waits: u32 },
+    Looking { average: u64, found: u32, in_vain: u32 },
+}
+
+impl Default for Spinner {
+    fn default() -> Self {
+        Spinner::new(Spin::default())
+    }
+}
+
+impl Spinner {
+    pub(crate) fn new(spin: Spin) -> Self {
+        Spinner {
+            longest: match spin {
+                Spin::Adaptive => LONGEST,
+                Spin::Off => 0,
+                Spin::AtMost(most) => nanos(most).min(LONGEST),
+            },
+            mode: Mode::Sleeping { short_waits: 0 },
+            pause: FIRST_PAUSE,
+            sleeps: 0,
+            longest_sleeps: 0,
+            asleep: None,
+            has_looked: false,
+        }
+    }
+
+    /// Whether looking again pays now.
+    pub(crate) fn pays(&self) -> bool {
+        matches!(self.mode, Mode::Looking { .. })
+    }
+
+    /// Looks, more than once if that pays and as long as `may_go_on`, which is asked now and then.
+    /// `None`: it is time to sleep.
+    ///
+    /// # Errors
+    ///
+    /// What `look` says.
+    pub(crate) fn look<T, E>(
+        &mut self,
+        mut look: impl FnMut() -> Result<Option<T>, E>,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> Result<Option<T>, E> {
+        let first = look()?;
+        if first.is_some() || !self.pays() {
+            return Ok(first);
+        }
+        let mut begun = None;
+        loop {
+            for _ in 0..QUICK_LOOKS {
+                hint::spin_loop();
+                if let Some(found) = look()? {
+                    self.looked(begun.map_or(0, since), true);
+                    return Ok(Some(found));
+                }
+            }
+            let looked = since(*begun.get_or_insert_with(Instant::now));
+            if looked >= self.longest || !may_go_on() {
+                self.looked(looked, false);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Now it sleeps.
+    pub(crate) fn lie_down(&mut self) {
+        let is_counted = self.longest > 0 && !mem::take(&mut self.has_looked);
+        self.asleep = is_counted.then(Instant::now);
+    }
+
+    /// A message has ended the sleep.
+    pub(crate) fn wake(&mut self) {
+        if let Some(asleep) = self.asleep.take() {
+            self.slept(since(asleep));
+        }
+    }
+
+    /// Looking took so long, and was in vain or not.
+    fn looked(&mut self, nanos: u64, found: bool) {
+        let Mode::Looking { average, found: messages, in_vain } = &mut self.mode else { return };
+        self.has_looked = !found;
+        // The thread may have been held up: what it found late it did not find by looking.
+        let found = found && nanos <= self.longest;
+        let nanos = nanos.min(self.longest);
+        *average = (*average * (MEMORY - 1) + nanos) / MEMORY;
+        (*messages, *in_vain) = if found { (*messages + 1, 0) } else { (*messages, *in_vain + 1) };
+        if *average <= WORTH && *in_vain < IN_VAIN {
+            return;
+        }
+        self.pause = match *messages {
+            SUCCESS.. => FIRST_PAUSE,
+            _ => (self.pause * 2).min(LONGEST_PAUSE),
+        };
+        (self.sleeps, self.longest_sleeps) = (0, 0);
+        self.mode = Mode::Sleeping { short_waits: 0 };
+    }
+
+    /// A sleep took so long until there was a message.
+    fn slept(&mut self, nanos: u64) {
+        let Mode::Sleeping { short_waits } = &mut self.mode else { return };
+        if nanos > LONG_WAIT {
+            return;
+        }
+        self.sleeps = if self.sleeps == 0 { nanos } else { (self.sleeps * 7 + nanos) / 8 };
+        self.longest_sleeps = self.longest_sleeps.max(self.sleeps);
+        *short_waits += 1;
+        let much_shorter = self.sleeps < self.longest_sleeps / 4 * 3;
+        let due = if much_shorter { self.pause / LEAST_PART } else { self.pause };
+        if *short_waits >= due {
+            self.mode = Mode::Looking { average: 0, found: 0, in_vain: 0 };
+        }
+    }
+}
+
+fn since(begun: Instant) -> u64 {
+    nanos(begun.elapsed())
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// Waking a sleeper on another CPU, and on the same.
+    const FAR: u64 = 15_000;
+    const NEAR: u64 = 2_500;
+    /// What a side does between two messages, if it is awake.
+    const WORK: u64 = 1_000;
+
+    /// One wait for a message that comes after `nanos`, and `wake` later if the waiter sleeps. How
+    /// long was looked.
+    fn wait(spinner: &mut Spinner, nanos: u64, wake: u64) -> u64 {
+        if !spinner.pays() {
+            spinner.slept(nanos + wake);
+            return 0;
+        }
+        let found = nanos <= spinner.longest;
+        let looked = nanos.min(spinner.longest);
+        spinner.looked(looked, found);
+        looked
+    }
+
+    /// One call between two CPUs: who sleeps is late.
+    fn call_across(client: &mut Spinner, server: &mut Spinner) {
+        let late = |other: &Spinner| if other.pays() { WORK } else { WORK + FAR };
+        let (answer, request) = (late(server), late(client));
+        wait(client, answer, FAR);
+        wait(server, request, FAR);
+    }
+
+    /// One wait for somebody who cannot run while this side looks.
+    fn wait_on_one_cpu(spinner: &mut Spinner) -> u64 {
+        let longest = spinner.longest;
+        match spinner.pays() {
+            true => wait(spinner, longest + WORK, NEAR),
+            false => wait(spinner, WORK, NEAR),
+        }
+    }
+
+    fn spinner() -> Spinner {
+        Spinner::default()
+    }
+
+    #[test]
+    fn both_sides_find_out_that_looking_pays_between_two_cpus() {
+        let (mut client, mut server) = (spinner(), spinner());
+        for _ in 0..50 {
+            call_across(&mut client, &mut server);
+        }
+        assert!(client.pays() && server.pays());
+    }
+
+    #[test]
+    fn a_side_that_had_given_up_notices_that_the_other_looks() {
+        let (mut client, mut server) = (spinner(), spinner());
+        // One side after the other is left alone, and grows tired.
+        for _ in 0..100_000 {
+            let mut other = Spinner::new(Spin::Off);
+            call_across(&mut client, &mut other);
+            other = Spinner::new(Spin::Off);
+            call_across(&mut other, &mut server);
+        }
+        assert_eq!((client.pause, server.pause), (LONGEST_PAUSE, LONGEST_PAUSE));
+        for _ in 0..500 {
+            call_across(&mut client, &mut server);
+        }
+        let mut calls = 0;
+        while !(client.pays() && server.pays()) {
+            call_across(&mut client, &mut server);
+            calls += 1;
+            assert!(calls <= 2 * LONGEST_PAUSE, "they never met");
+        }
+    }
+
+    #[test]
+    fn one_sleep_of_one_side_does_not_end_it() {
+        let (mut client, mut server) = (spinner(), spinner());
+        for _ in 0..50 {
+            call_across(&mut client, &mut server);
+        }
+        for _ in 0..1000 {
+            // The server was held up once: longer than anybody looks.
+            wait(&mut client, LONGEST + FAR, FAR);
+            wait(&mut server, WORK + FAR, FAR);
+            for _ in 0..50 {
+                call_across(&mut client, &mut server);
+            }
+            assert!(client.pays() && server.pays());
+        }
+    }
+
+    #[test]
+    fn on_one_cpu_next_to_nothing_is_lost() {
+        let mut spinner = spinner();
+        let looked: u64 = (0..100_000).map(|_| wait_on_one_cpu(&mut spinner)).sum();
+        assert!(looked > 0, "it tries now and then");
+        let slept = 100_000 * (WORK + NEAR);
+        assert!(looked * 100 < slept, "{looked} ns of looking");
+    }
+
+    #[test]
+    fn stops_at_once_when_the_other_side_moves_to_this_cpu() {
+        let (mut client, mut server) = (spinner(), spinner());
+        for _ in 0..10_000 {
+            call_across(&mut client, &mut server);
+        }
+        let looked: u64 = (0..FIRST_PAUSE).map(|_| wait_on_one_cpu(&mut client)).sum();
+        assert_eq!(looked, u64::from(IN_VAIN) * LONGEST);
+    }
+
+    #[test]
+    fn who_waits_long_never_looks() {
+        let mut spinner = spinner();
+        for _ in 0..100_000 {
+            assert_eq!(wait(&mut spinner, 10 * LONG_WAIT, FAR), 0);
+        }
+    }
+
+    #[test]
+    fn when_messages_stay_away_it_looks_once_more_and_sleeps() {
+        let (mut client, mut server) = (spinner(), spinner());
+        for _ in 0..1000 {
+            call_across(&mut client, &mut server);
+        }
+        let looked: u64 = (0..1000).map(|_| wait(&mut server, 1_000_000, FAR)).sum();
+        assert_eq!(looked, u64::from(IN_VAIN) * LONGEST);
+    }
+
+    #[test]
+    fn a_slow_answer_is_slept_for() {
+        let mut spinner = spinner();
+        let looked: u64 = (0..100_000).map(|_| wait(&mut spinner, 2 * WORTH, NEAR)).sum();
+        assert!(looked < 100_000 * 2 * WORTH / 50, "{looked} ns of looking");
+        // A prompt one is not.
+        let looked = (0..100_000).map(|_| wait(&mut spinner, WORTH / 2, FAR)).filter(|&ns| ns > 0);
+        assert!(looked.count() > 80_000);
+    }
+
+    #[test]
+    fn can_be_switched_off_and_capped() {
+        let mut off = Spinner::new(Spin::Off);
+        let mut capped = Spinner::new(Spin::AtMost(Duration::from_micros(4)));
+        for _ in 0..10_000 {
+            assert_eq!(wait(&mut off, WORK, FAR), 0);
+            assert!(wait(&mut capped, WORK, FAR) <= 4_000);
+        }
+        assert!(capped.pays(), "it pays below the cap");
+        let looked: u64 = (0..10_000).map(|_| wait(&mut capped, 5_000, FAR)).sum();
+        assert!(looked < 10_000 * 5_000 / 100, "and not above: {looked} ns of looking");
+        let most = Spinner::new(Spin::AtMost(Duration::MAX));
+        assert_eq!(most.longest, LONGEST);
+    }
+
+    #[test]
+    fn what_is_found_late_was_not_found_by_looking() {
+        let mut spinner = spinner();
+        for _ in 0..FIRST_PAUSE {
+            wait(&mut spinner, WORK, NEAR);
+        }
+        assert!(spinner.pays());
+        // The other side had its turn when this one was preempted.
+        spinner.looked(4_000_000, true);
+        spinner.looked(4_000_000, true);
+        assert!(!spinner.pays());
+    }
+
+    #[test]
+    fn looks_once_while_it_does_not_pay_and_until_told_to_stop_while_it_does() {
+        let mut spinner = spinner();
+        let mut looks = 0;
+        let mut count = || {
+            looks += 1;
+            Ok::<Option<u32>, Infallible>(None)
+        };
+        assert_eq!(spinner.look(&mut count, || true), Ok(None));
+        assert_eq!(looks, 1);
+        spinner.mode = Mode::Looking { average: 0, found: 0, in_vain: 0 };
+        let mut looks = 0;
+        let mut third = || {
+            looks += 1;
+            Ok::<_, Infallible>((looks == 3).then_some(looks))
+        };
+        assert_eq!(spinner.look(&mut third, || true), Ok(Some(3)));
+        let mut looks = 0;
+        let mut count = || {
+            looks += 1;
+            Ok::<Option<u32>, Infallible>(None)
+        };
+        assert_eq!(spinner.look(&mut count, || false), Ok(None));
+        assert_eq!(looks, 1 + QUICK_LOOKS);
+        assert_eq!(spinner.look(|| Err::<Option<()>, _>("broken"), || true), Err("broken"));
+    }
+}
