@@ -18,12 +18,24 @@ if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(cargo_out ${NETIPC_CARGO_DIR}/release)
 endif()
 
+# Of the static library only the functions are to be seen, where the tools for that are there.
+if(CMAKE_NM AND CMAKE_OBJCOPY AND CMAKE_AR AND NOT APPLE)
+  set(NETIPC_LOCALISED ON)
+  set(make_static ${CMAKE_COMMAND} -D ARCHIVE=${cargo_out}/libnetipc.a -D OUT=${NETIPC_STATIC}
+    -D C_COMPILER=${CMAKE_C_COMPILER} -D NM=${CMAKE_NM} -D OBJCOPY=${CMAKE_OBJCOPY}
+    -D AR=${CMAKE_AR} -P ${CMAKE_CURRENT_LIST_DIR}/localise.cmake)
+else()
+  set(NETIPC_LOCALISED OFF)
+  message(STATUS "nm, objcopy and ar not found: libnetipc.a also defines symbols of Rust")
+  set(make_static ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.a ${NETIPC_STATIC})
+endif()
+
 # Cargo knows itself what is up to date, so it is asked every time.
 add_custom_target(netipc_cargo ALL
   COMMAND ${NETIPC_CARGO} build ${cargo_args}
   COMMAND ${CMAKE_COMMAND} -E make_directory ${NETIPC_LIB_DIR}
   COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.so ${NETIPC_SHARED}
-  COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.a ${NETIPC_STATIC}
+  COMMAND ${make_static}
   COMMAND ${CMAKE_COMMAND} -E create_symlink libnetipc.so.${PROJECT_VERSION}
     ${NETIPC_LIB_DIR}/${NETIPC_SONAME}
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${NETIPC_SONAME} ${NETIPC_LIB_DIR}/libnetipc.so
