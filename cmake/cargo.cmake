@@ -11,11 +11,23 @@ set(NETIPC_STATIC ${NETIPC_LIB_DIR}/libnetipc.a)
 # What the static library needs of the system: Rust's standard library unwinds, and uses threads.
 set(NETIPC_SYSTEM_LIBS gcc_s pthread dl m c)
 
+set(cargo ${NETIPC_CARGO})
 set(cargo_args --locked -p netipc-c --target-dir ${NETIPC_CARGO_DIR})
-set(cargo_out ${NETIPC_CARGO_DIR}/debug)
-if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+set(cargo_out ${NETIPC_CARGO_DIR})
+if(NETIPC_SANITIZE STREQUAL "thread")
+  # What is not built to be watched looks like a race: Rust's own library is built anew, too.
+  execute_process(COMMAND rustc +nightly -vV OUTPUT_VARIABLE out COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCH "host: ([^\n]+)" out "${out}")
+  set(NETIPC_RUST_HOST ${CMAKE_MATCH_1})
+  set(cargo ${CMAKE_COMMAND} -E env RUSTFLAGS=-Zsanitizer=thread ${NETIPC_CARGO} +nightly)
+  list(APPEND cargo_args -Zbuild-std --target ${NETIPC_RUST_HOST})
+  string(APPEND cargo_out /${NETIPC_RUST_HOST})
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  string(APPEND cargo_out /debug)
+else()
   list(APPEND cargo_args --release)
-  set(cargo_out ${NETIPC_CARGO_DIR}/release)
+  string(APPEND cargo_out /release)
 endif()
 
 # Of the static library only the functions are to be seen, where the tools for that are there.
@@ -32,7 +44,7 @@ endif()
 
 # Cargo knows itself what is up to date, so it is asked every time.
 add_custom_target(netipc_cargo ALL
-  COMMAND ${NETIPC_CARGO} build ${cargo_args}
+  COMMAND ${cargo} build ${cargo_args}
   COMMAND ${CMAKE_COMMAND} -E make_directory ${NETIPC_LIB_DIR}
   COMMAND ${CMAKE_COMMAND} -E copy_if_different ${cargo_out}/libnetipc.so ${NETIPC_SHARED}
   COMMAND ${make_static}
@@ -59,3 +71,8 @@ set_target_properties(netipc_static PROPERTIES
   INTERFACE_LINK_LIBRARIES "${NETIPC_SYSTEM_LIBS}")
 add_dependencies(netipc_static netipc_cargo)
 add_library(netipc::static ALIAS netipc_static)
+
+# The names of projects that include this one by its parts. There is one library for all of them.
+foreach(part protocol uds shm service)
+  add_library(netipc_${part} ALIAS netipc_static)
+endforeach()

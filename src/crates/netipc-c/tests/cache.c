@@ -130,6 +130,7 @@ struct readers {
     nipc_cgroups_cache_t cache;
     bool stop;
     unsigned found;
+    struct event enough; /* was found */
 };
 
 static void *read_on(void *arg)
@@ -146,7 +147,8 @@ static void *read_on(void *arg)
             const nipc_cgroups_cache_item_view_t *item = nipc_cgroups_cache_get(&guard, i * 31, name);
             if (item) {
                 CHECK(strcmp(item->name, name) == 0);
-                __atomic_add_fetch(&readers->found, 1, __ATOMIC_RELAXED);
+                if (__atomic_add_fetch(&readers->found, 1, __ATOMIC_RELAXED) == 100)
+                    event_set(&readers->enough, true);
             }
         }
         nipc_cgroups_cache_read_unlock(&guard);
@@ -161,7 +163,7 @@ static void readers_and_refreshes_do_not_wait_for_each_other(void)
     enum { THREADS = 8 };
     struct provider provider = {.items = 50};
     nipc_client_config_t config = provider_client(PROFILES_SHM);
-    static struct readers readers;
+    static struct readers readers = {.enough = EVENT};
     pthread_t threads[THREADS];
     provider_start(&provider, "readers", PROFILES_SHM);
     nipc_cgroups_cache_init(&readers.cache, check_dir(), "readers", &config);
@@ -169,8 +171,7 @@ static void readers_and_refreshes_do_not_wait_for_each_other(void)
         pthread_create(&threads[i], NULL, read_on, &readers);
     for (int i = 0; i < 100; i++)
         CHECK(nipc_cgroups_cache_refresh(&readers.cache));
-    while (__atomic_load_n(&readers.found, __ATOMIC_RELAXED) < 100)
-        sched_yield();
+    event_wait(&readers.enough);
     __atomic_store_n(&readers.stop, true, __ATOMIC_RELEASE);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);

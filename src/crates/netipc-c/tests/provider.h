@@ -12,10 +12,9 @@
 struct provider {
     nipc_managed_server_t server;
     pthread_t thread;
-    int items;           /* how many cgroups a snapshot has */
-    uint64_t generation;
-    bool fails;
-    unsigned calls;      /* atomic */
+    _Atomic int items; /* how many cgroups a snapshot has */
+    _Atomic uint64_t generation;
+    _Atomic bool fails;
 };
 
 static inline bool provider_answer(void *user, const nipc_cgroups_req_t *request,
@@ -23,7 +22,6 @@ static inline bool provider_answer(void *user, const nipc_cgroups_req_t *request
 {
     struct provider *provider = user;
     (void)request;
-    __atomic_add_fetch(&provider->calls, 1, __ATOMIC_RELAXED);
     nipc_cgroups_builder_set_header(reply, 1, provider->generation);
     for (int i = 0; i < provider->items; i++) {
         char name[64], path[128];
