@@ -209,11 +209,12 @@ fn a_limit_too_small_for_any_answer_is_a_limit() {
             Status::from_code(response.transport_status).expect("a status")
         };
         assert_eq!(status(4096), Status::Ok, "{}", S::NAME);
-        let least = (0..4096).find(|&room| status(room) == Status::Ok).expect("some room does");
-        assert!(least > 0, "{} answers with nothing", S::NAME);
-        for room in 0..least {
-            assert_eq!(status(room), Status::LimitExceeded, "{} within {room}", S::NAME);
-        }
+        let rooms = (0..4096).step_by(if cfg!(miri) { 40 } else { 1 });
+        let answered = rooms.map(status).position(|status| {
+            assert!(matches!(status, Status::Ok | Status::LimitExceeded), "{}", S::NAME);
+            status == Status::Ok
+        });
+        assert!(answered.is_some_and(|least| least > 0), "{} answers with nothing", S::NAME);
     }
     answer::<Increment>(1);
     answer::<StringReverse>(b"");
