@@ -14,6 +14,9 @@ impl<L: Lookup> Client<L> {
     /// Looks up `keys`, in as many requests as it takes, and answers in their order. The answers
     /// borrow this client until its next call.
     ///
+    /// All requests share one deadline. If it passes, or the lookup is called off, between two of
+    /// them, the session stays and no error is counted (PROTOCOL.md, section 21).
+    ///
     /// # Errors
     ///
     /// As [`call`](Self::call); [`ErrorKind::LimitExceeded`] also if there are more keys, requests
