@@ -57,8 +57,11 @@ const MEMORY: u64 = 16;
 const IN_VAIN: u32 = 2;
 /// A longer wait says nothing about how fast the peer answers.
 const LONG_WAIT: u64 = 100_000;
-/// Short waits before the first attempt, and the longest way between two.
-const FIRST_PAUSE: u32 = 8;
+/// Short waits before the first attempt: a session of a few calls is not worth one.
+const FIRST_PAUSE: u32 = 64;
+/// Short waits between an attempt that had success, until something came in between, and the next.
+const SHORT_PAUSE: u32 = 8;
+/// The most short waits between two attempts.
 const LONGEST_PAUSE: u32 = 8192;
 /// What part of the way is the least, however much shorter sleeps have become.
 const LEAST_PART: u32 = 8;
@@ -175,7 +178,7 @@ impl Spinner {
             return;
         }
         self.pause = match *messages {
-            SUCCESS.. => FIRST_PAUSE,
+            SUCCESS.. => SHORT_PAUSE,
             _ => (self.pause * 2).min(LONGEST_PAUSE),
         };
         (self.sleeps, self.longest_sleeps) = (0, 0);
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn both_sides_find_out_that_looking_pays_between_two_cpus() {
         let (mut client, mut server) = (spinner(), spinner());
-        for _ in 0..50 {
+        for _ in 0..FIRST_PAUSE + MEMORY as u32 {
             call_across(&mut client, &mut server);
         }
         assert!(client.pays() && server.pays());
@@ -287,7 +290,7 @@ mod tests {
     #[test]
     fn one_sleep_of_one_side_does_not_end_it() {
         let (mut client, mut server) = (spinner(), spinner());
-        for _ in 0..50 {
+        for _ in 0..1000 {
             call_across(&mut client, &mut server);
         }
         for _ in 0..1000 {
@@ -316,7 +319,7 @@ mod tests {
         for _ in 0..10_000 {
             call_across(&mut client, &mut server);
         }
-        let looked: u64 = (0..FIRST_PAUSE).map(|_| wait_on_one_cpu(&mut client)).sum();
+        let looked: u64 = (0..SHORT_PAUSE).map(|_| wait_on_one_cpu(&mut client)).sum();
         assert_eq!(looked, u64::from(IN_VAIN) * LONGEST);
     }
 

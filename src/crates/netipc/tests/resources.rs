@@ -7,7 +7,7 @@ mod common;
 use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use common::{
-    Dir, client, increment_server,
+    Dir, carriers, client, increment_server,
     peer::{Peer, hello},
     process, served,
 };
@@ -88,12 +88,11 @@ fn sessions_over_sockets_take_no_threads_and_idle_ones_no_time() {
     assert_eq!(threads.len(), 3);
 
     // All are asleep, and half a second of another process is time enough to wake up in.
-    let rest = || std::process::Command::new("sleep").arg("0.5").status().unwrap();
     for &thread in &threads {
         process::await_sleep(thread);
     }
     let slept = process::sleeps(&threads);
-    assert!(rest().success());
+    rest();
     assert_eq!(process::sleeps(&threads), slept, "an idle server woke up");
     assert_eq!(active.call(1).unwrap(), 2);
     // A sleep counts from its beginning, and who answered may not have lain down again yet.
@@ -103,6 +102,40 @@ fn sessions_over_sockets_take_no_threads_and_idle_ones_no_time() {
     assert_ne!(process::sleeps(&threads), slept, "an active one does");
     assert_eq!(idle.len(), 50);
     assert!(!threads.contains(&own));
+}
+
+#[test]
+fn after_a_burst_of_calls_nothing_wakes_up_any_more() {
+    if !process::alone("after_a_burst_of_calls_nothing_wakes_up_any_more") {
+        return;
+    }
+    for (carrier, session) in carriers() {
+        let dir = Dir::new();
+        let before = process::threads();
+        let _server = increment_server(&dir, served(&session));
+        let mut caller = client::<Increment>(&dir, "increment", &session);
+        // Enough for both sides to find out whether looking again pays.
+        for number in 0..20_000 {
+            assert_eq!(caller.call(number).unwrap(), number + 1);
+        }
+        let threads: Vec<_> =
+            process::threads().into_iter().filter(|thread| !before.contains(thread)).collect();
+        for &thread in &threads {
+            process::await_sleep(thread);
+        }
+        // Who looks for a while before a sleep is asleep for good after the rest.
+        rest();
+        let slept = process::sleeps(&threads);
+        let used = process::cpu_time(&threads);
+        rest();
+        assert_eq!(process::sleeps(&threads), slept, "over {carrier}");
+        assert_eq!(process::cpu_time(&threads), used, "over {carrier}");
+    }
+}
+
+/// Half a second of another process.
+fn rest() {
+    assert!(std::process::Command::new("sleep").arg("0.5").status().unwrap().success());
 }
 
 #[test]

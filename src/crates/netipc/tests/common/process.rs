@@ -165,3 +165,13 @@ pub fn sleeps(threads: &[u32]) -> u64 {
     };
     threads.iter().map(count).sum()
 }
+
+/// How much time threads of this process have run so far, in ticks.
+pub fn cpu_time(threads: &[u32]) -> u64 {
+    let count = |thread: &u32| -> u64 {
+        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+        let fields = stat.rsplit(") ").next().unwrap().split(' ');
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    };
+    threads.iter().map(count).sum()
+}
