@@ -8,7 +8,7 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-interop interop interop-peers bench fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-interop interop interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
@@ -40,7 +40,9 @@ test-c: rust-toolchain c-toolchain
 
 test-go:
 	@if tools/go-usable; then \
-		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...; \
+		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./... && \
+		cd ../../bench/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./... && \
+		cd ../../interop/go && CGO_ENABLED=0 go vet ./...; \
 	else echo 'skipped: the Go tests'; fi
 
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
@@ -67,8 +69,20 @@ interop-peers: rust-toolchain c-toolchain
 		CGO_ENABLED=0 go build -o $(abspath $(BUILD))/interop/netipc-interop-go .; \
 	fi
 
-bench: rust-toolchain
-	$(CARGO) run --release -p netipc-bench
+# The peers in C and Go take part where their tools are. BENCH takes options, such as --quick.
+bench: bench-peers
+	@peers=(); for name in c go; do \
+		if [ -x $(BUILD)/bench/netipc-bench-$$name ]; then \
+			peers+=(--peer "$$name=$(abspath $(BUILD))/bench/netipc-bench-$$name"); fi; done; \
+	$(CARGO) run --release -p netipc-bench -- "$${peers[@]}" $(BENCH)
+
+bench-peers: rust-toolchain c-toolchain
+	@if command -v cmake >/dev/null; then \
+		cmake -S . -B $(BUILD) >/dev/null && cmake --build $(BUILD) --target netipc-bench-c; \
+	fi
+	@if tools/go-usable; then cd bench/go && \
+		CGO_ENABLED=0 go build -o $(abspath $(BUILD))/bench/netipc-bench-go .; \
+	fi
 
 clean:
 	$(CARGO) clean

@@ -45,6 +45,10 @@ fn play(words: &[String]) -> Result<()> {
         bail!("usage: netipc-interop-rust server|client DIR SERVICE KEY=VALUE...");
     };
     let Some(task) = Task::parse(task) else { return say("UNSUPPORTED") };
+    // Where endpoints are no files there is no way to part one from its shared memory.
+    if task.scenario == Scenario::Fallback && std::env::consts::FAMILY == "windows" {
+        return say("UNSUPPORTED");
+    }
     let meeting = Meeting { dir: Path::new(dir), service, task };
     match role.as_str() {
         "server" => serve(&meeting),

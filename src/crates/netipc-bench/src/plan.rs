@@ -301,31 +301,43 @@ impl Planner<'_> {
         self.hold(many, &[one], Measure::CallsPerSecond, Some(Goal::AtLeast(0.5)));
     }
 
-    /// Every ordered pair of two peers, at least one of them foreign.
+    /// Every ordered pair of two peers, at least one of them foreign, held against this program
+    /// with itself, and small calls against their floor.
     fn peers(&mut self, foreign: &[Peer]) {
         if foreign.is_empty() {
             return;
         }
-        let floors = [
-            (increment_on_socket(), self.add("raw socket echo, spinning", Across, spinning_echo())),
-            (
-                increment_in_shared_memory(),
-                self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake)),
-            ),
-        ];
         let all = || [self.own].into_iter().chain(foreign);
         let pairs: Vec<(Peer, Peer)> = all()
             .flat_map(|server| all().map(move |client| (server.clone(), client.clone())))
             .filter(|(server, client)| server != self.own || client != self.own)
             .collect();
-        for (server, client) in pairs {
-            for (task, floor) in &floors {
-                let (server, client) = (server.clone(), client.clone());
-                let transport = task.transport;
-                let name = format!("increment, {transport}, {} to {}", client.name, server.name);
-                let case = Case { name, placement: Across, task: task.clone(), server, client };
-                self.plan.cases.push(case);
-                self.hold(self.plan.cases.len() - 1, &[*floor], Measure::Mean, None);
+        let spin = self.add("raw socket echo, spinning", Across, spinning_echo());
+        let wake = self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake));
+        for (transport, round_trip) in [(Socket, spin), (Shared, wake)] {
+            let task = |scenario, items| Task { items, transport, ..Task::new(scenario) };
+            let tasks = [
+                (format!("increment, {transport}"), task(Scenario::Increment, 1)),
+                (
+                    format!("cache refresh, {transport}, 1000 items"),
+                    task(Scenario::Snapshot, 1_000),
+                ),
+                (format!("lookup, cgroups, {transport}, 256 keys"), task(Scenario::Cgroups, 256)),
+                (format!("lookup, apps, {transport}, 256 keys"), task(Scenario::Apps, 256)),
+            ];
+            for (name, task) in tasks {
+                let own = self.add(&name, Across, task.clone());
+                for (server, client) in &pairs {
+                    let name = format!("{name}, {} to {}", client.name, server.name);
+                    let (server, client) = (server.clone(), client.clone());
+                    let case = Case { name, placement: Across, task: task.clone(), server, client };
+                    self.plan.cases.push(case);
+                    let case = self.plan.cases.len() - 1;
+                    self.hold(case, &[own], Measure::Mean, None);
+                    if task.scenario == Scenario::Increment {
+                        self.hold(case, &[round_trip], Measure::Mean, None);
+                    }
+                }
             }
         }
     }
@@ -408,6 +420,6 @@ mod tests {
         let peers = vec![peer("c"), peer("go")];
         let plan = Plan::new(&Options { peers, ..Options::default() }, &peer("rust"));
         let mixed = plan.cases.iter().filter(|case| case.name.contains(" to ")).count();
-        assert_eq!(mixed, 2 * (9 - 1));
+        assert_eq!(mixed, 2 * 4 * (9 - 1));
     }
 }

@@ -109,13 +109,6 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-func needsRoot(t *testing.T, why string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skipf("not root: %s", why)
-	}
-}
-
 func wantError(t testing.TB, err, kind error) {
 	t.Helper()
 	if !errors.Is(err, kind) {

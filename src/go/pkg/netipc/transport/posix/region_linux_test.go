@@ -370,3 +370,10 @@ func TestAFullFileSystemIsAnError(t *testing.T) {
 		t.Errorf("left behind: %q, descriptors %d", names, lowestFree()-before)
 	}
 }
+
+func needsRoot(t *testing.T, why string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skipf("not root: %s", why)
+	}
+}

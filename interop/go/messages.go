@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
-	"github.com/netdata/plugin-ipc/go/pkg/netipc/transport/posix"
 )
 
 // Messages of any content: sessions without a service.
@@ -28,12 +25,12 @@ var lengths = []int{0, 1, 31, 4064, 4065, 8128, 8129, 65504, 300000, most}
 // serveEcho echoes the messages of one client. depth requests of a pipeline are taken before any is
 // answered, and the last is answered first.
 func serveEcho(m *meeting) error {
-	config := posix.ServerConfig{
+	config := serverConfig{
 		SupportedProfiles: m.profiles(), PreferredProfiles: m.profiles(),
 		MaxRequestPayloadBytes: most, MaxResponsePayloadBytes: most,
 		MaxRequestBatchItems: 16, MaxResponseBatchItems: 16, PacketSize: packetSize,
 	}
-	listener, err := posix.Listen(m.dir, m.service, config)
+	listener, err := listen(m.dir, m.service, config)
 	if err != nil {
 		return err
 	}
@@ -52,13 +49,13 @@ func serveEcho(m *meeting) error {
 	if m.scenario == "pipeline" {
 		depth = m.depth
 	}
-	if err := echoAll(link, depth); !errors.Is(err, posix.ErrRecv) {
+	if err := echoAll(link, depth); !errors.Is(err, errGone) {
 		return err
 	}
 	return waitForTheEnd()
 }
 
-func echoAll(link *posix.Link, depth uint64) error {
+func echoAll(link *messageLink, depth uint64) error {
 	type message struct {
 		header  protocol.Header
 		payload []byte
@@ -84,7 +81,7 @@ func echoAll(link *posix.Link, depth uint64) error {
 
 // echo sends one message after the other, of many lengths, and a batch.
 func echo(m *meeting) error {
-	link, err := dial(m)
+	link, err := connect(m)
 	if err != nil {
 		return err
 	}
@@ -117,7 +114,7 @@ func echo(m *meeting) error {
 
 // pipeline has many messages on their way at once, answered in another order.
 func pipeline(m *meeting) error {
-	link, err := dial(m)
+	link, err := connect(m)
 	if err != nil {
 		return err
 	}
@@ -143,10 +140,10 @@ func pipeline(m *meeting) error {
 	return nil
 }
 
-func dial(m *meeting) (*posix.Link, error) {
+func connect(m *meeting) (*messageLink, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	link, err := posix.Dial(ctx, m.dir, m.service, &posix.ClientConfig{
+	link, err := dial(ctx, m.dir, m.service, &clientConfig{
 		SupportedProfiles: m.profiles(), PreferredProfiles: m.profiles(),
 		MaxRequestPayloadBytes: most, MaxResponsePayloadBytes: most,
 		MaxRequestBatchItems: 16, MaxResponseBatchItems: 16, PacketSize: packetSize,
@@ -168,7 +165,7 @@ func request(id uint64) protocol.Header {
 	}
 }
 
-func expect(link *posix.Link, request protocol.Header, payload []byte) error {
+func expect(link *messageLink, request protocol.Header, payload []byte) error {
 	header, answer, err := link.Receive(time.Now().Add(limit))
 	if err != nil {
 		return fmt.Errorf("answer %d: %w", request.MessageID, err)

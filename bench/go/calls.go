@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/apps_lookup"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/cgroups_lookup"
+	snapshot "github.com/netdata/plugin-ipc/go/pkg/netipc/service/cgroups_snapshot"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
+)
+
+func serveIncrement(b *bench) error {
+	next := raw.IncrementDispatch(func(n uint64) (uint64, bool) { return n + 1, true })
+	config := raw.ServerConfig(b.config())
+	return run(b, raw.NewServerWithWorkers(b.dir, b.service, config, protocol.MethodIncrement, next, b.workers))
+}
+
+func callIncrement(b *bench) error {
+	client := service.NewClient(raw.IncrementKind, b.dir, b.service, b.config())
+	if err := b.connect(&client.Connection); err != nil {
+		return err
+	}
+	number := uint64(0)
+	return b.measure(func() error {
+		next, err := client.Call(number)
+		if err != nil {
+			return err
+		}
+		if *next != number+1 {
+			return fmt.Errorf("%d was answered with %d", number, *next)
+		}
+		number = *next
+		return nil
+	})
+}
+
+func serveSnapshot(b *bench) error {
+	all := cgroups(b.items)
+	var generation atomic.Uint64
+	handle := func(_ *protocol.CgroupsRequest, reply *protocol.CgroupsBuilder) bool {
+		// Another one each time, so that no cache may keep what it has.
+		reply.SetHeader(1, generation.Add(1))
+		for i := range all {
+			if reply.Add(all[i].hash, 0, 1, all[i].name, all[i].path) != nil {
+				return false
+			}
+		}
+		return true
+	}
+	handler := snapshot.Handler{Handle: handle, SnapshotMaxItems: b.items}
+	config := snapshot.ServerConfig(b.config())
+	return run(b, snapshot.NewServerWithWorkers(b.dir, b.service, config, handler, b.workers))
+}
+
+func callSnapshot(b *bench) error {
+	// A cache does not say what carries its messages; a client with the same configuration does.
+	client := snapshot.NewClient(b.dir, b.service, snapshot.ClientConfig(b.config()))
+	if err := b.connect(&client.Connection); err != nil {
+		return err
+	}
+	client.Close()
+	cache := snapshot.NewCache(b.dir, b.service, snapshot.ClientConfig(b.config()))
+	all := cgroups(b.items)
+	last := &all[len(all)-1]
+	name := string(last.name)
+	return b.measure(func() error {
+		if !cache.Refresh() {
+			return cache.LastError()
+		}
+		if _, ok := cache.Lookup(last.hash, name); !ok {
+			return fmt.Errorf("%s is missing", name)
+		}
+		return nil
+	})
+}
+
+func serveCgroups(b *bench) error {
+	all := cgroups(b.items)
+	handle := func(asked *protocol.CgroupsLookupRequestView, reply *protocol.CgroupsLookupBuilder) bool {
+		reply.SetGeneration(7)
+		for at := range asked.ItemCount {
+			path, err := asked.Item(at)
+			if err != nil {
+				return false
+			}
+			if i := indexOf(path.Bytes()); i < len(all) {
+				err = reply.AddRequestItem(asked, at, protocol.CgroupLookupKnown,
+					protocol.OrchestratorSystemd, all[i].name, all[i].labels)
+			} else {
+				err = reply.AddRequestItem(asked, at, protocol.CgroupLookupUnknownPermanent, 0, nil, nil)
+			}
+			if err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	config := cgroups_lookup.ServerConfig(b.config())
+	handler := cgroups_lookup.Handler{Handle: handle}
+	return run(b, cgroups_lookup.NewServerWithWorkers(b.dir, b.service, config, handler, b.workers))
+}
+
+func callCgroups(b *bench) error {
+	client := cgroups_lookup.NewClient(b.dir, b.service, cgroups_lookup.ClientConfig(b.config()))
+	if err := b.connect(&client.Connection); err != nil {
+		return err
+	}
+	all := cgroups(b.items)
+	keys := make([][]byte, len(all))
+	for i := range all {
+		keys[i] = all[i].path
+	}
+	return b.measure(func() error {
+		found, err := client.Call(keys)
+		if err != nil {
+			return err
+		}
+		for i := range found.ItemCount {
+			item, err := found.Item(i)
+			if err != nil {
+				return err
+			}
+			if item.Status != protocol.CgroupLookupKnown {
+				return fmt.Errorf("item %d is missing", i)
+			}
+		}
+		return nil
+	})
+}
+
+func serveApps(b *bench) error {
+	all := processes(b.items)
+	handle := func(asked *protocol.AppsLookupRequestView, reply *protocol.AppsLookupBuilder) bool {
+		reply.SetGeneration(7)
+		for at := range asked.ItemCount {
+			pid, err := asked.Item(at)
+			if err != nil {
+				return false
+			}
+			if i := pid - 1; i < b.items { // pid 0 is beyond them all
+				p := &all[i]
+				err = reply.Add(protocol.PidLookupKnown, protocol.AppsCgroupKnown,
+					protocol.OrchestratorSystemd, pid, 1, 1000, uint64(pid), p.comm, p.path, p.name, nil)
+			} else {
+				err = reply.Add(protocol.PidLookupUnknown, 0, 0, pid, 0, protocol.NipcUIDUnset, 0,
+					nil, nil, nil, nil)
+			}
+			if err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	config := apps_lookup.ServerConfig(b.config())
+	handler := apps_lookup.Handler{Handle: handle}
+	return run(b, apps_lookup.NewServerWithWorkers(b.dir, b.service, config, handler, b.workers))
+}
+
+func callApps(b *bench) error {
+	client := apps_lookup.NewClient(b.dir, b.service, apps_lookup.ClientConfig(b.config()))
+	if err := b.connect(&client.Connection); err != nil {
+		return err
+	}
+	pids := make([]uint32, b.items)
+	for i := range pids {
+		pids[i] = uint32(i) + 1
+	}
+	return b.measure(func() error {
+		found, err := client.Call(pids)
+		if err != nil {
+			return err
+		}
+		for i := range found.ItemCount {
+			item, err := found.Item(i)
+			if err != nil {
+				return err
+			}
+			if item.Status != protocol.PidLookupKnown {
+				return fmt.Errorf("item %d is missing", i)
+			}
+		}
+		return nil
+	})
+}
+
+// ---- What is served: the same as by the peer in Rust ----
+
+type cgroup struct {
+	hash       uint32
+	name, path []byte
+	labels     []protocol.LookupLabel
+}
+
+func cgroups(count uint32) []cgroup {
+	all := make([]cgroup, count)
+	for i := range all {
+		name := fmt.Appendf(nil, "unit-%06d.service", i)
+		all[i] = cgroup{
+			hash: djb2(name), name: name, path: append([]byte("/system.slice/"), name...),
+			labels: []protocol.LookupLabel{
+				{Key: []byte("image"), Value: fmt.Appendf(nil, "registry/app-%03d", i%1000)},
+				{Key: []byte("team"), Value: []byte("core")},
+			},
+		}
+	}
+	return all
+}
+
+type process struct{ comm, path, name []byte }
+
+func processes(count uint32) []process {
+	all := make([]process, count)
+	for i := range all {
+		all[i] = process{
+			comm: fmt.Appendf(nil, "worker-%03d", i%1000),
+			path: fmt.Appendf(nil, "/system.slice/unit-%06d.service", i),
+			name: fmt.Appendf(nil, "unit-%06d", i),
+		}
+	}
+	return all
+}
+
+// indexOf returns the index of the cgroup at path, or one beyond all.
+func indexOf(path []byte) int {
+	const none, digits = 1 << 30, 6
+	end := len(path) - len(".service")
+	if end < digits {
+		return none
+	}
+	index := 0
+	for _, digit := range path[end-digits : end] {
+		if digit < '0' || digit > '9' {
+			return none
+		}
+		index = index*10 + int(digit-'0')
+	}
+	return index
+}
+
+func djb2(name []byte) uint32 {
+	hash := uint32(5381)
+	for _, c := range name {
+		hash = hash*33 + uint32(c)
+	}
+	return hash
+}
