@@ -8,13 +8,14 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-interop interop interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-interop interop interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
+	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make bench      measure on this machine, beside the floors'
 
@@ -49,6 +50,14 @@ test-go:
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto && $(CARGO) test -p netipc --doc
+
+# The Go tests as Windows programs, under Wine.
+test-windows-go:
+	@tools/windows-toolchain $(WINDOWS)
+	@if tools/go-usable; then \
+		. $(WINDOWS)/env.sh && cd src/go && export GOOS=windows CGO_ENABLED=0 && \
+		go vet ./... && go test -exec "$$CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER" ./...; \
+	else echo 'skipped: the Go tests'; fi
 
 # Every pair of the peers that can be built here, see interop/README.md. INTEROP takes options.
 interop: interop-peers

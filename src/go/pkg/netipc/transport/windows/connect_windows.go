@@ -15,6 +15,10 @@ import (
 // for all who wait.
 const shortestPause, longestPause = time.Millisecond, 64 * time.Millisecond
 
+// busyPatience is how long a client waits for such an instance. A server that listens no
+// more, while sessions go on, looks the same and will make none.
+const busyPatience = time.Second
+
 // Connect connects to a service of runDir and agrees on a session. A nil config is
 // one of defaults. It takes 5 seconds at most; see [ConnectContext].
 //
@@ -69,6 +73,7 @@ func connect(ctx context.Context, name string) (*conn, error) {
 // The system could be told to wait for one, but not be told to stop.
 func openWithin(ctx context.Context, name string) (syscall.Handle, error) {
 	wideName := wide(name)
+	patient := time.Now().Add(busyPatience)
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
 		if ctx.Err() != nil {
 			return syscall.InvalidHandle, carrier.WaitEnded(ctx)
@@ -76,7 +81,7 @@ func openWithin(ctx context.Context, name string) (syscall.Handle, error) {
 		// The server may learn who we are, and no more.
 		handle, err := syscall.CreateFile(&wideName[0], syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_EXISTING,
 			fileFlagOverlapped|securitySQOSPresent|securityIdentification, 0)
-		if err != errorPipeBusy {
+		if err != errorPipeBusy || time.Now().After(patient) {
 			return handle, err
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))

@@ -18,8 +18,9 @@ type Listener struct {
 	security *syscall.SecurityAttributes
 	buffer   uint32 // bytes the system keeps for a session, each way
 
-	arrivals chan arrival
-	done     chan struct{} // closed by Close
+	arrivals  chan arrival
+	done      chan struct{}  // closed by Close
+	attending sync.WaitGroup // goroutines that wait for clients
 
 	mu        sync.Mutex
 	instances []*conn // of the pipe, until their clients are accepted
@@ -63,6 +64,7 @@ func Listen(runDir, serviceName string, config ServerConfig) (*Listener, error) 
 		l.instances = append(l.instances, instance)
 	}
 	for _, instance := range l.instances {
+		l.attending.Add(1)
 		go l.attend(instance)
 	}
 	return l, nil
@@ -132,6 +134,7 @@ func (l *Listener) AcceptPending() (*Pending, error) {
 // attend waits for a client on one instance of the pipe after the other, until the
 // listener is closed.
 func (l *Listener) attend(c *conn) {
+	defer l.attending.Done()
 	for {
 		a := arrival{c, c.awaitClient()}
 		next := c
@@ -221,10 +224,16 @@ func (l *Listener) Handle() syscall.Handle {
 	return l.instances[0].openHandle()
 }
 
-// Close gives the endpoint up: its name is free once the sessions have ended too,
-// Accept fails, and clients that were not accepted are refused. Sessions go on. Closing
-// twice does no harm.
+// Close gives the endpoint up: Accept fails, clients that were not accepted are refused,
+// and nobody can connect any more. Sessions go on; once they have ended too, the name
+// is free. Closing twice does no harm.
 func (l *Listener) Close() {
+	l.closeInstances()
+	// Their handles are closed by who uses them last, which is who waits for a client.
+	l.attending.Wait()
+}
+
+func (l *Listener) closeInstances() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
