@@ -309,6 +309,15 @@ impl Session {
         found
     }
 
+    /// As [`look`](Self::look), for who is to wait by means that tell of what is there already: does
+    /// nothing where a look of late never found something.
+    pub(crate) fn look_on(&mut self, may_go_on: impl FnMut() -> bool) -> Result<Option<Header>> {
+        if !self.spinner.is_worth_a_look() {
+            return Ok(None);
+        }
+        self.look(may_go_on)
+    }
+
     /// From here on the session is waited for by other means, until [`wake`](Self::wake).
     pub(crate) fn lie_down(&mut self) {
         self.spinner.lie_down();

@@ -67,6 +67,9 @@ const LONGEST_PAUSE: u32 = 8192;
 const LEAST_PART: u32 = 8;
 /// Who was looking for so many messages did so with success.
 const SUCCESS: u32 = 256;
+/// So many first looks that found nothing make the next look seem too early, but for one in so many.
+const EARLY: u32 = 16;
+const SELDOM: u32 = 16;
 /// Looks without asking the clock.
 const QUICK_LOOKS: u32 = 16;
 
@@ -84,6 +87,8 @@ pub(crate) struct Spinner {
     /// Since when it sleeps. `None` if it looked before: how long that sleep is says nothing.
     asleep: Option<Instant>,
     has_looked: bool,
+    /// How many first looks in a row found nothing.
+    too_early: u32,
 }
 
 #[derive(Debug)]
@@ -112,12 +117,24 @@ impl Spinner {
             longest_sleeps: 0,
             asleep: None,
             has_looked: false,
+            too_early: 0,
         }
     }
 
     /// Whether looking again pays now.
     pub(crate) fn pays(&self) -> bool {
         matches!(self.mode, Mode::Looking { .. })
+    }
+
+    /// Whether there may be something at once, or looking on pays. Now and then it says so without
+    /// a reason, to find out.
+    pub(crate) fn is_worth_a_look(&mut self) -> bool {
+        let is_worth =
+            self.pays() || self.too_early < EARLY || self.too_early.is_multiple_of(SELDOM);
+        if !is_worth {
+            self.too_early = self.too_early.wrapping_add(1);
+        }
+        is_worth
     }
 
     /// Looks, more than once if that pays and as long as `may_go_on`, which is asked now and then.
@@ -132,6 +149,7 @@ impl Spinner {
         mut may_go_on: impl FnMut() -> bool,
     ) -> Result<Option<T>, E> {
         let first = look()?;
+        self.too_early = if first.is_some() { 0 } else { self.too_early.wrapping_add(1) };
         if first.is_some() || !self.pays() {
             return Ok(first);
         }
@@ -195,7 +213,8 @@ impl Spinner {
         self.longest_sleeps = self.longest_sleeps.max(self.sleeps);
         *short_waits += 1;
         let much_shorter = self.sleeps < self.longest_sleeps / 4 * 3;
-        let due = if much_shorter { self.pause / LEAST_PART } else { self.pause };
+        let soon = (self.pause / LEAST_PART).max(FIRST_PAUSE);
+        let due = if much_shorter { soon.min(self.pause) } else { self.pause };
         if *short_waits >= due {
             self.mode = Mode::Looking { average: 0, found: 0, in_vain: 0 };
         }
@@ -377,6 +396,23 @@ mod tests {
         spinner.looked(4_000_000, true);
         spinner.looked(4_000_000, true);
         assert!(!spinner.pays());
+    }
+
+    #[test]
+    fn a_first_look_that_always_comes_too_early_becomes_rare() {
+        let mut spinner = Spinner::new(Spin::Off);
+        let nothing = || Ok::<Option<()>, Infallible>(None);
+        let mut looks = 0;
+        for _ in 0..1600 {
+            if spinner.is_worth_a_look() {
+                looks += 1;
+                assert_eq!(spinner.look(nothing, || true), Ok(None));
+            }
+        }
+        assert!((50..150).contains(&looks), "{looks}");
+        while !spinner.is_worth_a_look() {}
+        assert_eq!(spinner.look(|| Ok::<_, Infallible>(Some(())), || true), Ok(Some(())));
+        assert!(spinner.is_worth_a_look(), "it was not too early after all");
     }
 
     #[test]

@@ -179,7 +179,12 @@ impl Core {
             {
                 return after;
             }
-            let response = match open.session.look(|| !self.poller.is_ready()) {
+            let received = match turn {
+                // The poller said that there is something.
+                1 => open.session.try_receive(),
+                _ => open.session.look_on(|| !self.poller.is_ready()),
+            };
+            let response = match received {
                 Ok(None) => {
                     open.session.lie_down();
                     return After::Watch(Interest::Readable);
