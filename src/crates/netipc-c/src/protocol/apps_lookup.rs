@@ -14,25 +14,19 @@ use super::{
     lookup::{
         self, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t, nipc_str_view_t,
     },
-    lookup_builder::{self, Builder},
+    lookup_builder::{self, Builder, Exchange, LookupHandler},
     snapshot::estimate,
 };
 use crate::{
     border::{array, bytes, bytes_mut},
-    errors::{NO_ARGUMENT, code, malformed, nipc_error_t},
+    errors::{NO_ARGUMENT, malformed, nipc_error_t},
 };
 
 pub(crate) type nipc_apps_lookup_req_view_t = RequestView;
 pub(crate) type nipc_apps_lookup_resp_view_t = ReplyView;
 pub(crate) type nipc_apps_lookup_builder_t = Builder;
 
-pub(crate) type nipc_apps_lookup_handler_fn = Option<
-    unsafe extern "C" fn(
-        *mut c_void,
-        *const nipc_apps_lookup_req_view_t,
-        *mut nipc_apps_lookup_builder_t,
-    ) -> bool,
->;
+pub(crate) type nipc_apps_lookup_handler_fn = LookupHandler;
 
 #[repr(C)]
 pub(crate) struct nipc_apps_lookup_req_item_t {
@@ -125,12 +119,7 @@ abi! {
         index: u32,
         out: *mut nipc_apps_lookup_req_item_t,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if out.is_null() {
-            return NO_ARGUMENT;
-        }
-        code(lookup::request_key::<AppsLookup>(view, index).map(|pid| {
-            out.write(nipc_apps_lookup_req_item_t { pid });
-        }))
+        lookup::show_key::<AppsLookup, _>(view, index, out, |pid| nipc_apps_lookup_req_item_t { pid })
     }
 
     fn nipc_apps_lookup_resp_decode(
@@ -147,13 +136,7 @@ abi! {
         item: *mut *const u8,
         item_len: *mut u32,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if item.is_null() || item_len.is_null() {
-            return NO_ARGUMENT;
-        }
-        code(lookup::raw_item::<AppsLookup>(view, index).map(|bytes| {
-            item.write(bytes.as_ptr());
-            item_len.write(bytes.len() as u32);
-        }))
+        lookup::show_raw_item::<AppsLookup>(view, index, item, item_len)
     }
 
     fn nipc_apps_lookup_resp_item(
@@ -161,11 +144,7 @@ abi! {
         index: u32,
         out: *mut nipc_apps_lookup_item_view_t,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if out.is_null() {
-            return NO_ARGUMENT;
-        }
-        let item = lookup::raw_item::<AppsLookup>(view, index);
-        code(item.and_then(self::view).map(|view| out.write(view)))
+        lookup::show_item::<AppsLookup, _>(view, index, out, self::view)
     }
 
     fn nipc_apps_lookup_item_label(
@@ -187,12 +166,8 @@ abi! {
         buf_len: usize,
         len_out: *mut usize,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if len_out.is_null() {
-            return NO_ARGUMENT;
-        }
-        let out = bytes_mut(buf, buf_len);
-        let encoded = lookup::encode_raw::<AppsLookup>(items, item_lens, count, generation, out);
-        code(encoded.map(|len| len_out.write(len)))
+        let items = (items, item_lens, count);
+        lookup::encode_raw::<AppsLookup>(items, generation, buf, buf_len, len_out)
     }
 
     fn nipc_apps_lookup_builder_init(
@@ -202,9 +177,7 @@ abi! {
         max_items: u32,
         generation: u64,
     ) {
-        if !builder.is_null() {
-            builder.write(Builder::new(buf.cast(), buf_len, max_items, generation));
-        }
+        Builder::init(builder, buf, buf_len, max_items, generation);
     }
 
     fn nipc_apps_lookup_builder_set_generation(
@@ -278,14 +251,9 @@ abi! {
         handler: nipc_apps_lookup_handler_fn,
         user: *mut c_void,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        let (request, out) = (bytes(req.cast(), req_len), bytes_mut(resp.cast(), resp_size));
-        let (Some(request), Some(out), Some(handler), false) =
-            (request, out, handler, resp_len.is_null())
-        else {
-            return NO_ARGUMENT;
-        };
-        let handle = |request: &RequestView, reply: &mut Builder| handler(user, request, reply);
-        let answered = lookup_builder::dispatch::<AppsLookup>(request, out, |_| ProcessItem::LEN + 3, handle);
-        code(answered.map(|len| resp_len.write(len)))
+        let (request, reply) = ((req, req_len), (resp, resp_size));
+        let exchange = Exchange { request, reply, reply_len: resp_len };
+        let bare = |_| ProcessItem::LEN + 3;
+        lookup_builder::dispatch::<AppsLookup>(exchange, bare, handler, user)
     }
 }

@@ -14,25 +14,19 @@ use super::{
     lookup::{
         self, ReplyView, RequestView, are_strings, nipc_lookup_label_view_t, nipc_str_view_t,
     },
-    lookup_builder::{self, Builder},
+    lookup_builder::{self, Builder, Exchange, LookupHandler},
     snapshot::estimate,
 };
 use crate::{
     border::{array, bytes, bytes_mut},
-    errors::{NIPC_OK, NO_ARGUMENT, code, malformed, nipc_error_t, note},
+    errors::{NO_ARGUMENT, malformed, nipc_error_t, note},
 };
 
 pub(crate) type nipc_cgroups_lookup_req_view_t = RequestView;
 pub(crate) type nipc_cgroups_lookup_resp_view_t = ReplyView;
 pub(crate) type nipc_cgroups_lookup_builder_t = Builder;
 
-pub(crate) type nipc_cgroups_lookup_handler_fn = Option<
-    unsafe extern "C" fn(
-        *mut c_void,
-        *const nipc_cgroups_lookup_req_view_t,
-        *mut nipc_cgroups_lookup_builder_t,
-    ) -> bool,
->;
+pub(crate) type nipc_cgroups_lookup_handler_fn = LookupHandler;
 
 #[repr(C)]
 pub(crate) struct nipc_cgroups_lookup_req_item_t {
@@ -120,12 +114,9 @@ abi! {
         index: u32,
         out: *mut nipc_cgroups_lookup_req_item_t,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if out.is_null() {
-            return NO_ARGUMENT;
-        }
-        code(lookup::request_key::<CgroupsLookup>(view, index).map(|path| {
-            out.write(nipc_cgroups_lookup_req_item_t { path: Text::new(path).into() });
-        }))
+        lookup::show_key::<CgroupsLookup, _>(view, index, out, |path| {
+            nipc_cgroups_lookup_req_item_t { path: Text::new(path).into() }
+        })
     }
 
     fn nipc_cgroups_lookup_resp_decode(
@@ -142,13 +133,7 @@ abi! {
         item: *mut *const u8,
         item_len: *mut u32,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if item.is_null() || item_len.is_null() {
-            return NO_ARGUMENT;
-        }
-        code(lookup::raw_item::<CgroupsLookup>(view, index).map(|bytes| {
-            item.write(bytes.as_ptr());
-            item_len.write(bytes.len() as u32);
-        }))
+        lookup::show_raw_item::<CgroupsLookup>(view, index, item, item_len)
     }
 
     fn nipc_cgroups_lookup_resp_item(
@@ -156,11 +141,7 @@ abi! {
         index: u32,
         out: *mut nipc_cgroups_lookup_item_view_t,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if out.is_null() {
-            return NO_ARGUMENT;
-        }
-        let item = lookup::raw_item::<CgroupsLookup>(view, index);
-        code(item.and_then(self::view).map(|view| out.write(view)))
+        lookup::show_item::<CgroupsLookup, _>(view, index, out, self::view)
     }
 
     fn nipc_cgroups_lookup_item_label(
@@ -182,13 +163,8 @@ abi! {
         buf_len: usize,
         len_out: *mut usize,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        if len_out.is_null() {
-            return NO_ARGUMENT;
-        }
-        let out = bytes_mut(buf, buf_len);
-        let encoded =
-            lookup::encode_raw::<CgroupsLookup>(items, item_lens, count, generation, out);
-        code(encoded.map(|len| len_out.write(len)))
+        let items = (items, item_lens, count);
+        lookup::encode_raw::<CgroupsLookup>(items, generation, buf, buf_len, len_out)
     }
 
     fn nipc_cgroups_lookup_builder_init(
@@ -198,9 +174,7 @@ abi! {
         max_items: u32,
         generation: u64,
     ) {
-        if !builder.is_null() {
-            builder.write(Builder::new(buf.cast(), buf_len, max_items, generation));
-        }
+        Builder::init(builder, buf, buf_len, max_items, generation);
     }
 
     fn nipc_cgroups_lookup_builder_set_generation(
@@ -294,16 +268,9 @@ abi! {
         handler: nipc_cgroups_lookup_handler_fn,
         user: *mut c_void,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
-        let (request, out) = (bytes(req.cast(), req_len), bytes_mut(resp.cast(), resp_size));
-        let (Some(request), Some(out), Some(handler), false) =
-            (request, out, handler, resp_len.is_null())
-        else {
-            return NO_ARGUMENT;
-        };
-        let handle = |request: &RequestView, reply: &mut Builder| handler(user, request, reply);
+        let (request, reply) = ((req, req_len), (resp, resp_size));
+        let exchange = Exchange { request, reply, reply_len: resp_len };
         let bare = |path: &[u8]| CgroupItem::LEN + path.len() + 2;
-        let answered = lookup_builder::dispatch::<CgroupsLookup>(request, out, bare, handle);
-        debug_assert_ne!(answered, Err(NIPC_OK));
-        code(answered.map(|len| resp_len.write(len)))
+        lookup_builder::dispatch::<CgroupsLookup>(exchange, bare, handler, user)
     }
 }

@@ -9,10 +9,10 @@ use netipc_proto::{
 
 use super::image::image;
 use crate::{
-    border::{array, bytes},
+    border::{array, bytes, bytes_mut},
     errors::{
         NIPC_ERR_BAD_LAYOUT, NIPC_ERR_MISSING_NUL, NIPC_ERR_OUT_OF_BOUNDS, NIPC_ERR_TRUNCATED,
-        NIPC_OK, NO_ARGUMENT, malformed, nipc_error_t, unwritable,
+        NIPC_OK, NO_ARGUMENT, code, malformed, nipc_error_t, unwritable,
     },
 };
 
@@ -121,9 +121,12 @@ pub(super) unsafe fn label(
     index: u32,
     out: *mut nipc_lookup_label_view_t,
 ) -> nipc_error_t {
+    if item.is_null() || out.is_null() {
+        return NO_ARGUMENT;
+    }
     // SAFETY: as promised by the caller.
     let item = unsafe { bytes(item.cast(), item_len as usize) };
-    let (Some(item), false) = (item, out.is_null()) else { return NO_ARGUMENT };
+    let Some(item) = item else { return NO_ARGUMENT };
     if index >= u32::from(count) {
         return NIPC_ERR_OUT_OF_BOUNDS;
     }
@@ -183,6 +186,24 @@ pub(super) fn view_request(wire: &[u8], item_count: u32) -> RequestView {
     RequestView { _payload: wire.as_ptr(), _payload_len: wire.len(), item_count }
 }
 
+/// Shows key `index` of a request.
+///
+/// # Safety
+///
+/// As of [`request_key`]; `out` is null or can be written.
+pub(super) unsafe fn show_key<L: Lookup, T>(
+    view: *const RequestView,
+    index: u32,
+    out: *mut T,
+    show: impl FnOnce(L::Key<'_>) -> T,
+) -> nipc_error_t {
+    if out.is_null() {
+        return NO_ARGUMENT;
+    }
+    // SAFETY: as promised by the caller, and not null.
+    code(unsafe { request_key::<L>(view, index) }.map(|key| unsafe { out.write(show(key)) }))
+}
+
 /// Key `index` of a request.
 ///
 /// # Safety
@@ -233,12 +254,53 @@ pub(super) unsafe fn decode_reply<L: Lookup>(
     }
 }
 
+/// Shows item `index` of a reply.
+///
+/// # Safety
+///
+/// As of [`raw_item`]; `out` is null or can be written.
+pub(super) unsafe fn show_item<L: Lookup, T>(
+    view: *const ReplyView,
+    index: u32,
+    out: *mut T,
+    show: impl FnOnce(&[u8]) -> Result<T, nipc_error_t>,
+) -> nipc_error_t {
+    if out.is_null() {
+        return NO_ARGUMENT;
+    }
+    // SAFETY: as promised by the caller, and not null.
+    let item = unsafe { raw_item::<L>(view, index) };
+    // SAFETY: as above.
+    code(item.and_then(show).map(|item| unsafe { out.write(item) }))
+}
+
+/// Shows where item `index` of a reply lies.
+///
+/// # Safety
+///
+/// As of [`raw_item`]; the outputs are null or can be written.
+pub(super) unsafe fn show_raw_item<L: Lookup>(
+    view: *const ReplyView,
+    index: u32,
+    item_out: *mut *const u8,
+    len_out: *mut u32,
+) -> nipc_error_t {
+    if item_out.is_null() || len_out.is_null() {
+        return NO_ARGUMENT;
+    }
+    // SAFETY: as promised by the caller, and not null. An item is no longer than a u32 says.
+    code(unsafe { raw_item::<L>(view, index) }.map(|item| unsafe {
+        item_out.write(item.as_ptr());
+        len_out.write(item.len() as u32);
+    }))
+}
+
 /// The bytes of item `index` of a reply.
 ///
 /// # Safety
 ///
 /// The view is null or one of bytes that can be read for as long as `'a`.
-pub(super) unsafe fn raw_item<'a, L: Lookup>(
+unsafe fn raw_item<'a, L: Lookup>(
     view: *const ReplyView,
     index: u32,
 ) -> Result<&'a [u8], nipc_error_t> {
@@ -275,22 +337,43 @@ unsafe fn one<'a>(
     Items::one(items, count, index, &Rule::Packed(lengths)).map_err(malformed)
 }
 
+/// Items to be put under one head: pointers, lengths and their number.
+pub(super) type RawItems = (*const *const u8, *const u32, u32);
+
+/// Puts checked items under one head, and tells the length.
+///
+/// # Safety
+///
+/// The arrays are null or have `count` elements, and each item its length; `buf` is null or has
+/// `buf_len` bytes; `len_out` is null or can be written.
+pub(super) unsafe fn encode_raw<L: Lookup>(
+    items: RawItems,
+    generation: u64,
+    buf: *mut c_void,
+    buf_len: usize,
+    len_out: *mut usize,
+) -> nipc_error_t {
+    // SAFETY: as promised by the caller.
+    let (Some(out), false) = (unsafe { bytes_mut(buf, buf_len) }, len_out.is_null()) else {
+        return NO_ARGUMENT;
+    };
+    // SAFETY: as promised by the caller, and not null.
+    code(unsafe { join::<L>(items, generation, out) }.map(|len| unsafe { len_out.write(len) }))
+}
+
 /// Puts checked items under one head, and returns the length.
 ///
 /// # Safety
 ///
-/// The arrays are null or have `count` elements, and each item its length.
-pub(super) unsafe fn encode_raw<L: Lookup>(
-    items: *const *const u8,
-    lens: *const u32,
-    count: u32,
+/// As of [`encode_raw`].
+unsafe fn join<L: Lookup>(
+    (items, lens, count): RawItems,
     generation: u64,
-    out: Option<&mut [u8]>,
+    out: &mut [u8],
 ) -> Result<usize, nipc_error_t> {
     // SAFETY: as promised by the caller.
     let (items, lens) = unsafe { (array(items, count as usize), array(lens, count as usize)) };
     let (items, lens) = (items.ok_or(NO_ARGUMENT)?, lens.ok_or(NO_ARGUMENT)?);
-    let out = out.ok_or(NO_ARGUMENT)?;
     let mut writer = ItemsWriter::new(out, LookupReplyHeader::LEN, count).map_err(unwritable)?;
     for (&item, &len) in items.iter().zip(lens) {
         // SAFETY: as promised by the caller.

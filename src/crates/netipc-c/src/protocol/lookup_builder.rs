@@ -1,6 +1,6 @@
 //! The builders of both lookups: their members are their state.
 
-use std::ptr;
+use std::{ffi::c_void, ptr};
 
 use netipc_proto::{
     ItemsWriter, Lookup, LookupReplyHeader, Room, Service, Shortfall, Unwritable, push_item,
@@ -8,10 +8,10 @@ use netipc_proto::{
 
 use super::lookup::{RequestView, view_request};
 use crate::{
-    border::{array, bytes_mut},
+    border::{array, bytes, bytes_mut},
     errors::{
-        NIPC_ERR_BAD_ITEM_COUNT, NIPC_ERR_BAD_LAYOUT, NIPC_ERR_HANDLER_FAILED, NIPC_OK, malformed,
-        nipc_error_t, note, unwritable,
+        NIPC_ERR_BAD_ITEM_COUNT, NIPC_ERR_BAD_LAYOUT, NIPC_ERR_HANDLER_FAILED, NIPC_OK,
+        NO_ARGUMENT, code, malformed, nipc_error_t, note, unwritable,
     },
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(buf: *mut u8, buf_len: usize, max_items: u32, generation: u64) -> Self {
+    fn new(buf: *mut u8, buf_len: usize, max_items: u32, generation: u64) -> Self {
         let directory = (max_items as usize).saturating_mul(8);
         Builder {
             buf,
@@ -46,6 +46,24 @@ impl Builder {
             payload_exceeded_item_lens: ptr::null(),
             payload_exceeded_suffix_bytes: ptr::null_mut(),
             payload_exceeded_item_lens_count: 0,
+        }
+    }
+
+    /// Starts a reply.
+    ///
+    /// # Safety
+    ///
+    /// `builder` is null or can be written.
+    pub(super) unsafe fn init(
+        builder: *mut Self,
+        buf: *mut c_void,
+        buf_len: usize,
+        max_items: u32,
+        generation: u64,
+    ) {
+        if !builder.is_null() {
+            // SAFETY: as promised by the caller.
+            unsafe { builder.write(Builder::new(buf.cast(), buf_len, max_items, generation)) };
         }
     }
 
@@ -167,9 +185,48 @@ impl Builder {
     }
 }
 
-/// Reads a request, lets `handle` answer it, and returns the length of the reply. `bare` is how
+/// What answers either kind of lookup.
+pub(crate) type LookupHandler =
+    Option<unsafe extern "C" fn(*mut c_void, *const RequestView, *mut Builder) -> bool>;
+
+/// Where a request is, and where its reply goes.
+pub(super) struct Exchange {
+    pub(super) request: (*const u8, usize),
+    pub(super) reply: (*mut u8, usize),
+    pub(super) reply_len: *mut usize,
+}
+
+/// Reads a request, lets the handler answer it, and tells the length of the reply. `bare` is how
 /// long the item of a key without a value is.
-pub(super) fn dispatch<L: Lookup>(
+///
+/// # Safety
+///
+/// The pointers are null or have as many bytes as stands beside them; the handler is called as it
+/// wants to be.
+pub(super) unsafe fn dispatch<L: Lookup>(
+    exchange: Exchange,
+    bare: impl Fn(L::Key<'_>) -> usize,
+    handler: LookupHandler,
+    user: *mut c_void,
+) -> nipc_error_t {
+    let Exchange { request, reply, reply_len } = exchange;
+    // SAFETY: as promised by the caller.
+    let (request, out) =
+        unsafe { (bytes(request.0.cast(), request.1), bytes_mut(reply.0.cast(), reply.1)) };
+    let (Some(request), Some(out), Some(handler), false) =
+        (request, out, handler, reply_len.is_null())
+    else {
+        return NO_ARGUMENT;
+    };
+    // SAFETY: as promised by the caller.
+    let handle =
+        |request: &RequestView, reply: &mut Builder| unsafe { handler(user, request, reply) };
+    // SAFETY: not null, and so it can be written.
+    code(answer::<L>(request, out, bare, handle).map(|len| unsafe { reply_len.write(len) }))
+}
+
+/// Reads a request, lets `handle` answer it, and returns the length of the reply.
+fn answer<L: Lookup>(
     request: &[u8],
     out: &mut [u8],
     bare: impl Fn(L::Key<'_>) -> usize,
