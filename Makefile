@@ -108,3 +108,4 @@ c-compiler:
 
 c-toolchain: c-compiler
 	@command -v cmake >/dev/null || tools/install cmake make pkg-config || true
+	@command -v c++ >/dev/null || tools/install g++ || true

@@ -60,6 +60,8 @@ static void lookups_of_any_length_are_one_answer(void)
     nipc_cgroups_lookup_resp_view_t view;
     nipc_client_init(&client, check_dir(), "cgroups-lookup", NULL);
     CHECK_EQ(nipc_client_call_cgroups_lookup(&client, paths, 1, &view), NIPC_ERR_NOT_READY);
+    CHECK_EQ(nipc_client_call_cgroups_lookup(&client, NULL, 1, &view), NIPC_ERR_NOT_READY);
+    CHECK_EQ(client.error_count, 2);
     nipc_client_refresh(&client);
     CHECK_EQ(nipc_client_call_cgroups_lookup(&client, NULL, 1, &view), NIPC_ERR_BAD_LAYOUT);
     CHECK_EQ(nipc_client_call_cgroups_lookup(&client, NULL, 0, &view), NIPC_OK);

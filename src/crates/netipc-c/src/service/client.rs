@@ -2,7 +2,7 @@
 
 use std::{ffi::c_char, sync::atomic::Ordering::Release, time::Duration};
 
-use netipc::Error;
+use netipc::{ClientStatus, Error};
 
 use super::{
     caller::{Behind, Caller, call_code},
@@ -144,6 +144,20 @@ pub(super) unsafe fn call_snapshot(
     unsafe { call(ctx, out, timeout_ms, ask) }
 }
 
+/// The keys of a lookup. A client that cannot ask says so whatever it is asked.
+fn keys<T>(caller: &mut Caller, keys: Option<T>) -> Result<T, nipc_error_t> {
+    keys.ok_or_else(|| {
+        note("look up keys in an array, or at a place, that is NULL");
+        if caller.session().is_some() {
+            return NO_ARGUMENT;
+        }
+        let counts = caller.status();
+        let error_count = counts.error_count.wrapping_add(1);
+        caller.count_on(ClientStatus { error_count, ..counts });
+        NIPC_ERR_NOT_READY
+    })
+}
+
 /// The lookup views of C are all alike.
 fn lookup_view(generation: u64, item_count: u32, reply: Reply) -> nipc_cgroups_lookup_resp_view_t {
     nipc_cgroups_lookup_resp_view_t {
@@ -241,10 +255,7 @@ abi! {
         timeout_ms: u32,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
         call(ctx, view, timeout_ms, |caller, timeout| {
-            let paths = self::paths(paths, count).ok_or_else(|| {
-                note("look up paths, of which one or all are NULL");
-                NO_ARGUMENT
-            })?;
+            let paths = keys(caller, self::paths(paths, count))?;
             let failed = |error: Error| call_code(&error);
             let client = caller.cgroups();
             let found = client.lookup_within(&paths, timeout).map_err(failed)?;
@@ -271,10 +282,7 @@ abi! {
         timeout_ms: u32,
     ) -> nipc_error_t, or(NO_ARGUMENT) {
         call(ctx, view, timeout_ms, |caller, timeout| {
-            let pids = array(pids, count as usize).ok_or_else(|| {
-                note("look up PIDs in an array that is NULL");
-                NO_ARGUMENT
-            })?;
+            let pids = keys(caller, array(pids, count as usize))?;
             let failed = |error: Error| call_code(&error);
             let client = caller.apps();
             let found = client.lookup_within(pids, timeout).map_err(failed)?;
