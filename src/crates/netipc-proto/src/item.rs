@@ -42,6 +42,12 @@ impl<'a> Reader<'a> {
         self.item
     }
 
+    /// Whether nobody has looked at the item yet.
+    #[inline]
+    pub(crate) const fn is_new(&self) -> bool {
+        !self.trusted
+    }
+
     /// Reads `N` strings that lie behind a head of `head` bytes and share no byte.
     ///
     /// # Errors
@@ -73,14 +79,18 @@ impl<'a> Reader<'a> {
     /// The table or a string of it does not lie where it must, a string has a NUL inside or none
     /// behind it, a key is empty, or something follows.
     #[inline]
-    pub fn labels(&mut self, count: u16) -> Result<Labels<'a>, Malformed> {
+    pub fn labels(&self, count: u16) -> Result<Labels<'a>, Malformed> {
+        if count == 0 && self.item.len() == self.end {
+            return Ok(Labels::NONE);
+        }
+        self.some_labels(count)
+    }
+
+    fn some_labels(&self, count: u16) -> Result<Labels<'a>, Malformed> {
         let item = self.item;
         let fault = |defect, at, why| Err(malformed(defect, "LabelEntry", at, why));
         if count == 0 {
-            return match item.len() == self.end {
-                true => Ok(Labels::NONE),
-                false => fault(Defect::BadLayout, self.end, "is missing before stray bytes"),
-            };
+            return fault(Defect::BadLayout, self.end, "is missing before stray bytes");
         }
         let start = align8(self.end);
         if start > item.len() {
@@ -132,11 +142,26 @@ impl<'a> Reader<'a> {
         if nul != 0 {
             return fault(Defect::MissingNul, range.end, "has no NUL behind it");
         }
-        if bytes.contains(&0) {
+        if has_nul(bytes) {
             return fault(Defect::BadLayout, range.start, "has a NUL inside");
         }
         Ok(Text::new(bytes))
     }
+}
+
+/// Whether there is a NUL in a string, eight bytes at a time.
+#[inline]
+fn has_nul(bytes: &[u8]) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    // The high bit of the lowest byte that is 0, and perhaps of others behind it.
+    let zeros = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word.wrapping_sub(LOW) & !word & (LOW << 7)
+    };
+    // The last word reaches back over bytes that were looked at, rather than beyond the end.
+    let Some(last) = bytes.last_chunk() else { return bytes.contains(&0) };
+    let (words, _) = bytes.as_chunks();
+    words.iter().fold(zeros(last), |found, word| found | zeros(word)) != 0
 }
 
 /// Checks that no two strings share a byte, the NULs behind them included.
@@ -238,6 +263,7 @@ pub struct Pen<'a> {
 
 impl<'a> Pen<'a> {
     /// Writes to the start of `paper`.
+    #[inline]
     pub(crate) fn on(paper: &'a mut [u8]) -> Self {
         Pen { paper: Some(paper), at: 0 }
     }
@@ -252,6 +278,7 @@ impl<'a> Pen<'a> {
     }
 
     /// How much is written.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.at
     }
@@ -273,40 +300,50 @@ impl<'a> Pen<'a> {
     }
 
     /// Writes into room left before, which starts at `start` and ends where the pen is.
-    #[inline]
+    #[inline(always)]
     pub fn fill(&mut self, start: usize, write: impl FnOnce(&mut [u8])) {
         if let Some(paper) = &mut self.paper {
             write(&mut paper[start..self.at]);
         }
     }
 
-    /// Writes a string and the NUL behind it.
+    /// Writes strings, each with a NUL behind it.
     ///
     /// # Errors
     ///
-    /// There is no room, or the string has a NUL inside.
+    /// There is no room, or a string has a NUL inside.
     #[inline]
-    pub fn string(&mut self, bytes: &[u8]) -> Result<Span, Unwritable> {
-        if self.paper.is_some() && bytes.contains(&0) {
-            return Err(Unwritable::Invalid("string with a NUL inside"));
+    pub fn strings<const N: usize>(
+        &mut self,
+        strings: [&[u8]; N],
+    ) -> Result<[Span; N], Unwritable> {
+        if self.paper.is_some() && strings.iter().any(|bytes| has_nul(bytes)) {
+            return Err(Unwritable::Invalid(&"string with a NUL inside"));
         }
-        self.echo(bytes)
+        self.any_strings(strings)
     }
 
-    /// Writes a string that came off the wire and so has no NUL inside.
+    /// Writes strings that may have NULs inside, each with a NUL behind it.
     ///
     /// # Errors
     ///
     /// There is no room.
     #[inline]
-    pub fn echo(&mut self, bytes: &[u8]) -> Result<Span, Unwritable> {
-        let start = self.skip(bytes.len())?;
-        let nul = self.skip(1)?;
-        if let Some(paper) = &mut self.paper {
-            paper[start..nul].copy_from_slice(bytes);
-            paper[nul] = 0;
+    pub fn any_strings<const N: usize>(
+        &mut self,
+        strings: [&[u8]; N],
+    ) -> Result<[Span; N], Unwritable> {
+        let mut spans = [Span::default(); N];
+        let mut at = self.at;
+        for (span, bytes) in spans.iter_mut().zip(strings) {
+            *span = match &mut self.paper {
+                Some(paper) => put(paper, at, bytes)?,
+                None => placed(at, bytes)?,
+            };
+            at = span.range().end + 1;
         }
-        Ok(Span { offset: narrow(start)?, length: narrow(bytes.len())? })
+        self.at = at;
+        Ok(spans)
     }
 
     /// Writes labels: padding, their table, and their strings.
@@ -314,23 +351,52 @@ impl<'a> Pen<'a> {
     /// # Errors
     ///
     /// There is no room, there are more than 65,535, a key is empty, or a string has a NUL inside.
+    #[inline]
     pub fn labels(&mut self, labels: Labels<'_>) -> Result<u16, Unwritable> {
-        let count = u16::try_from(labels.len()).map_err(|_| Unwritable::Full)?;
-        if count == 0 {
-            return Ok(0);
-        }
-        let pad = self.skip(align8(self.at) - self.at)?;
-        self.fill(pad, |to| to.fill(0));
-        let mut entry = self.skip(labels.len() * LabelEntry::LEN)?;
-        for (key, value) in labels.iter() {
-            if key.is_empty() {
-                return Err(Unwritable::Invalid("label without a key"));
+        match labels.0 {
+            Source::Given([]) => Ok(0),
+            Source::Given(pairs) => self.some_labels(pairs.len(), pairs.iter().copied()),
+            Source::Wire { .. } => {
+                let pairs = labels.iter().map(|(key, value)| (key.as_bytes(), value.as_bytes()));
+                self.some_labels(labels.len(), pairs)
             }
-            let key = self.string(key.as_bytes())?;
-            let value = self.string(value.as_bytes())?;
+        }
+    }
+
+    fn some_labels<'b>(
+        &mut self,
+        count: usize,
+        pairs: impl Iterator<Item = (&'b [u8], &'b [u8])>,
+    ) -> Result<u16, Unwritable> {
+        let wire_count = u16::try_from(count).map_err(|_| Unwritable::Full)?;
+        let pad = self.skip(align8(self.at) - self.at)?;
+        let mut entry = self.skip(count * LabelEntry::LEN)?;
+        // The table, which is at least as long as the padding, is written over what is too much.
+        self.fill(pad, |to| to[..align8(1)].fill(0));
+        for (key, value) in pairs {
+            if key.is_empty() {
+                return Err(Unwritable::Invalid(&"label without a key"));
+            }
+            let [key, value] = self.strings([key, value])?;
             self.fill(entry, |to| LabelEntry { key, value }.write(to));
             entry += LabelEntry::LEN;
         }
-        Ok(count)
+        Ok(wire_count)
     }
+}
+
+/// Writes a string and the NUL behind it to `paper` at `at`.
+#[inline]
+fn put(paper: &mut [u8], at: usize, bytes: &[u8]) -> Result<Span, Unwritable> {
+    let room = paper.get_mut(at..).and_then(|room| room.get_mut(..=bytes.len()));
+    let (nul, room) = room.and_then(<[u8]>::split_last_mut).ok_or(Unwritable::Full)?;
+    room.copy_from_slice(bytes);
+    *nul = 0;
+    placed(at, bytes)
+}
+
+/// Where a string at `at` lies.
+#[inline]
+fn placed(at: usize, bytes: &[u8]) -> Result<Span, Unwritable> {
+    Ok(Span { offset: narrow(at)?, length: narrow(bytes.len())? })
 }

@@ -272,32 +272,37 @@ impl<'a> ItemsWriter<'a> {
         if self.count == self.slots {
             self.grow()?;
         }
-        match self.append(&mut write) {
-            // The room may have gone to entries that nobody needs yet.
-            Err(Unwritable::Full) if self.may_grow && self.slots > self.count + 1 => {
-                self.resize(self.count + 1)?;
-                self.append(&mut write)
+        loop {
+            let start = align8(self.end);
+            let rest = &mut self.out[self.end..];
+            match rest.first_chunk_mut::<8>() {
+                // Always as much, which needs no call: the item is written over what is too much.
+                Some(pad) => *pad = [0; 8],
+                None => rest.fill(0),
             }
-            done => done,
+            match self.out.get_mut(start..).map_or(Err(Unwritable::Full), &mut write) {
+                Ok(length) => {
+                    self.append(start, length);
+                    return Ok(());
+                }
+                // The room may have gone to entries that nobody needs yet.
+                Err(Unwritable::Full) if self.may_grow && self.slots > self.count + 1 => {
+                    self.resize(self.count + 1)?;
+                }
+                Err(why) => return Err(why),
+            }
         }
     }
 
+    /// Enters the item that was written from `start` on.
     #[inline]
-    fn append(
-        &mut self,
-        write: &mut impl FnMut(&mut [u8]) -> Result<usize, Unwritable>,
-    ) -> Result<(), Unwritable> {
-        let start = align8(self.end);
+    fn append(&mut self, start: usize, length: usize) {
         let area = self.head + self.slots as usize * Span::SIZE;
-        let room = self.out.get_mut(start..).ok_or(Unwritable::Full)?;
-        let length = write(room)?;
-        self.out[self.end..start].fill(0);
         // Both fit a u32, since the whole message does.
         let entry = Span { offset: (start - area) as u32, length: length as u32 };
         entry.put(&mut self.out[self.head + self.count as usize * Span::SIZE..]);
         self.count += 1;
         self.end = start + length;
-        Ok(())
     }
 
     #[cold]

@@ -54,8 +54,9 @@ impl core::error::Error for Malformed {}
 pub enum Unwritable {
     /// It does not fit in the space left.
     Full,
-    /// It has no form on the wire, such as a string with a NUL inside.
-    Invalid(&'static str),
+    /// It has no form on the wire, such as a string with a NUL inside. Why is one pointer away, so
+    /// that results of writing stay small enough for registers.
+    Invalid(&'static &'static str),
     /// A reply has fewer values than the request has keys.
     TooFew,
 }

@@ -36,6 +36,12 @@ pub trait Lookup: Sized + 'static {
     /// What is found.
     type Value<'a>: fmt::Debug;
 
+    /// How long a key is in a request; `usize::MAX` if it has no form there.
+    fn key_len(key: Self::Key<'_>) -> usize;
+
+    /// How long an item is that has no value for this key.
+    fn bare_len(key: Self::Key<'_>) -> usize;
+
     /// Writes a key.
     ///
     /// # Errors
@@ -67,6 +73,14 @@ pub trait Lookup: Sized + 'static {
     ///
     /// Which rule the bytes break.
     fn read<'a>(reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed>;
+
+    /// The key of an item that was read before without a complaint, and why it has no value if it
+    /// has none.
+    ///
+    /// # Errors
+    ///
+    /// None, or which rule the bytes break if they were not.
+    fn outline(item: &[u8]) -> Result<(Self::Key<'_>, Option<Shortfall>), Malformed>;
 }
 
 /// A key and what is known of it.
@@ -113,6 +127,8 @@ pub struct Keys<'a, L> {
     /// How many there are.
     pub item_count: u32,
     items: Items<'a>,
+    /// What their answers take at least, if none has a value.
+    bare: usize,
     kind: PhantomData<fn() -> L>,
 }
 
@@ -236,7 +252,7 @@ impl<'a, L: Lookup> Replies<'a, L> {
     fn try_push(&mut self, value: Result<&L::Value<'_>, Shortfall>) -> Result<(), Unwritable> {
         let index = self.items.count();
         let key = self.keys.get(index).ok_or(Unwritable::Full)?;
-        let bare = bare_len::<L>(key);
+        let bare = L::bare_len(key);
         let last = index + 1 == self.keys.len();
         let behind = self.bare - if last { bare } else { align8(bare) };
         let room = Room { keys: self.keys.len(), behind: Some(behind) };
@@ -271,7 +287,7 @@ pub fn push_item<L: Lookup>(
 ) -> Result<(), Unwritable> {
     let mut why = Shortfall::PayloadExceeded;
     if !*full {
-        let bare = bare_len::<L>(key);
+        let bare = L::bare_len(key);
         let wrote = items.push(|out| {
             let length = write::<L>(key, value, out)?;
             // An item as short as one without a value takes no room from those behind it, and the
@@ -311,16 +327,6 @@ fn write<L: Lookup>(
     Ok(pen.len())
 }
 
-/// The length of an item for `key` without a value.
-pub(crate) fn bare_len<L: Lookup>(key: L::Key<'_>) -> usize {
-    Pen::measure(|pen| L::write(key, Err(Shortfall::Oversized), pen))
-}
-
-/// The length of `key` in a request.
-pub(crate) fn key_len<L: Lookup>(key: L::Key<'_>) -> usize {
-    Pen::measure(|pen| L::write_key(key, pen))
-}
-
 /// A reply, as a caller reads it.
 pub struct Found<'a, L> {
     /// Which state of the provider the values come from.
@@ -353,13 +359,12 @@ impl<'a, L: Lookup> Found<'a, L> {
     ///
     /// # Errors
     ///
-    /// The reply as a whole breaks a rule. If an item does, reading that item panics.
+    /// The head of the reply breaks a rule, or the directory is longer than the bytes. If anything
+    /// behind them does, reading the items may panic.
     #[doc(hidden)]
     pub fn again(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let head = LookupReplyHeader::read(bytes)?;
-        let rule = Rule::Packed(L::ITEM..=usize::MAX);
-        let items = Items::read(&bytes[LookupReplyHeader::LEN..], head.item_count, rule)?;
-        let (generation, item_count) = (head.generation, head.item_count);
+        let LookupReplyHeader { item_count, generation } = LookupReplyHeader::read(bytes)?;
+        let items = Items::again(&bytes[LookupReplyHeader::LEN..], item_count)?;
         Ok(Found { generation, item_count, items, kind: PhantomData })
     }
 
@@ -383,6 +388,13 @@ impl<'a, L: Lookup> Found<'a, L> {
         self.items.iter().map(item_again::<L>)
     }
 
+    /// The key of each item, and why it has no value if it has none.
+    pub(crate) fn outlines(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (L::Key<'a>, Option<Shortfall>)> + use<'a, L> {
+        self.items.iter().map(|item| L::outline(item).expect("checked when the reply was read"))
+    }
+
     /// The bytes of each item.
     pub fn raw(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a, L> {
         self.items.iter()
@@ -403,7 +415,7 @@ impl<L: Lookup> Service for L {
     type ReplyView<'a> = Found<'a, L>;
 
     fn request_len(keys: Self::Request<'_>) -> usize {
-        let area = keys.iter().fold(0, |end, &key| align8(end).saturating_add(key_len::<L>(key)));
+        let area = keys.iter().fold(0, |end, &key| align8(end).saturating_add(L::key_len(key)));
         area.saturating_add(LookupRequestHeader::LEN + keys.len() * Span::SIZE)
     }
 
@@ -426,8 +438,10 @@ impl<L: Lookup> Service for L {
         let head = LookupRequestHeader::read(bytes)?;
         let rule = Rule::Packed(L::KEY);
         let items = Items::read(&bytes[LookupRequestHeader::LEN..], head.item_count, rule)?;
-        items.iter().try_for_each(|key| L::read_key(Reader::new(key)).map(drop))?;
-        Ok(Keys { item_count: head.item_count, items, kind: PhantomData })
+        let bare = items.iter().try_fold(0, |end, key| {
+            Ok(align8(end).saturating_add(L::bare_len(L::read_key(Reader::new(key))?)))
+        })?;
+        Ok(Keys { item_count: head.item_count, items, bare, kind: PhantomData })
     }
 
     fn build_reply<'a>(
@@ -435,9 +449,8 @@ impl<L: Lookup> Service for L {
         out: &'a mut [u8],
     ) -> Result<Self::ReplyBuilder<'a>, Unwritable> {
         let items = ItemsWriter::new(out, LookupReplyHeader::LEN, asked.len())?;
-        let bare = asked.iter().fold(0, |end, key| align8(end) + bare_len::<L>(key));
         let keys = *asked;
-        Ok(Replies { generation: 0, keys, items, bare, full: false, error: None })
+        Ok(Replies { generation: 0, keys, items, bare: keys.bare, full: false, error: None })
     }
 
     fn finish_reply(reply: Self::ReplyBuilder<'_>) -> Result<usize, Unwritable> {
@@ -455,7 +468,9 @@ impl<L: Lookup> Service for L {
 
     fn read_reply(bytes: &[u8]) -> Result<Self::ReplyView<'_>, Malformed> {
         let found = Found::again(bytes)?;
-        found.items.iter().try_for_each(|item| L::read(Reader::new(item)).map(drop))?;
+        let rule = Rule::Packed(L::ITEM..=usize::MAX);
+        let items = Items::read(&bytes[LookupReplyHeader::LEN..], found.item_count, rule)?;
+        items.iter().try_for_each(|item| L::read(Reader::new(item)).map(drop))?;
         Ok(found)
     }
 }

@@ -8,9 +8,7 @@ use crate::{
     handshake::Agreement,
     item::Pen,
     layout::{Scalar, Span, Unwritable, align8},
-    lookup::{
-        Found, Item, Lookup, LookupReplyHeader, LookupRequestHeader, Shortfall, bare_len, key_len,
-    },
+    lookup::{Found, Lookup, LookupReplyHeader, LookupRequestHeader, Shortfall},
     service::Service,
 };
 
@@ -173,15 +171,15 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
             };
             let (mut request, mut reply) = (LookupRequestHeader::LEN, LookupReplyHeader::LEN);
             let fit = rest.iter().take(most).take_while(|key| {
-                request = (align8(request) + Span::SIZE).saturating_add(key_len::<L>(**key));
-                reply = (align8(reply) + Span::SIZE).saturating_add(bare_len::<L>(**key));
+                request = (align8(request) + Span::SIZE).saturating_add(L::key_len(**key));
+                reply = (align8(reply) + Span::SIZE).saturating_add(L::bare_len(**key));
                 request <= request_limit && reply <= response_limit
             });
             self.asked = fit.count();
             if let Some(first) = rest.first().filter(|_| self.asked == 0) {
                 let needed = L::request_len(core::slice::from_ref(first));
                 if needed == usize::MAX {
-                    let why = "key without a form on the wire";
+                    let why = &"key without a form on the wire";
                     return Err(Mismatch::Unwritable(Unwritable::Invalid(why)));
                 }
                 if needed > request_limit {
@@ -207,7 +205,7 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
     fn expected(&self, first: L::Key<'k>, response_limit: usize) -> usize {
         let room = response_limit.saturating_sub(LookupReplyHeader::LEN) as u64;
         let (answers, bytes) = match self.seen {
-            (0, _) => (1, (Span::SIZE + USUAL_VALUE).saturating_add(bare_len::<L>(first))),
+            (0, _) => (1, (Span::SIZE + USUAL_VALUE).saturating_add(L::bare_len(first))),
             seen => seen,
         };
         let expected = room.saturating_mul(answers as u64) / bytes as u64;
@@ -224,7 +222,7 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
         if *L::KEY.start() == *L::KEY.end() {
             return Err(Mismatch::KeyTooLong);
         }
-        let mut item = vec![0; bare_len::<L>(key)];
+        let mut item = vec![0; L::bare_len(key)];
         L::write(key, Err(Shortfall::Oversized), &mut Pen::on(&mut item))
             .map_err(Mismatch::Unwritable)?;
         self.append(&item)
@@ -266,15 +264,14 @@ impl<'k, 'o, L: Lookup> Stitch<'k, 'o, L> {
         }
         let mut answered = 0;
         let mut cut = false;
-        for (index, (item, &key)) in reply.iter().zip(asked).enumerate() {
-            let Item { key: echoed, value } = item;
-            let exceeded = matches!(value, Err(Shortfall::PayloadExceeded));
+        for (index, ((echoed, shortfall), &key)) in reply.outlines().zip(asked).enumerate() {
+            let exceeded = shortfall == Some(Shortfall::PayloadExceeded);
             if key != echoed || (cut && !exceeded) {
                 return Err(Mismatch::Keys);
             }
             // A server may give up on the first value only because of the others behind it.
             let first_of_many = index == 0 && asked.len() > 1;
-            if first_of_many && matches!(value, Err(Shortfall::Oversized)) && !self.alone {
+            if first_of_many && shortfall == Some(Shortfall::Oversized) && !self.alone {
                 self.alone = true;
                 self.generation = Some(reply.generation);
                 return Ok(false);

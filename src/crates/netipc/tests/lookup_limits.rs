@@ -234,6 +234,18 @@ impl Lookup for Watched {
     type Key<'a> = u32;
     type Value<'a> = Option<Process<'a>>;
 
+    fn key_len(pid: u32) -> usize {
+        AppsLookup::key_len(pid)
+    }
+
+    fn bare_len(pid: u32) -> usize {
+        AppsLookup::bare_len(pid)
+    }
+
+    fn outline(item: &[u8]) -> Result<(u32, Option<Shortfall>), Malformed> {
+        AppsLookup::outline(item)
+    }
+
     fn write_key(pid: u32, pen: &mut Pen<'_>) -> Result<(), Unwritable> {
         AppsLookup::write_key(pid, pen)
     }

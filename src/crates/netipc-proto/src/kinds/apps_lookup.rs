@@ -156,12 +156,24 @@ impl Lookup for AppsLookup {
     type Key<'a> = u32;
     type Value<'a> = Option<Process<'a>>;
 
+    #[inline]
+    fn key_len(_: u32) -> usize {
+        ProcessKey::LEN
+    }
+
+    #[inline]
+    fn bare_len(_: u32) -> usize {
+        // The NULs of three strings that are empty.
+        ProcessItem::LEN + 3
+    }
+
     fn write_key(pid: u32, pen: &mut Pen<'_>) -> Result<(), Unwritable> {
         let start = pen.skip(ProcessKey::LEN)?;
         pen.fill(start, |to| ProcessKey { pid }.write(to));
         Ok(())
     }
 
+    #[inline]
     fn read_key(reader: Reader<'_>) -> Result<u32, Malformed> {
         ProcessKey::read(reader.bytes()).map(|key| key.pid)
     }
@@ -188,15 +200,18 @@ impl Lookup for AppsLookup {
         };
         if status == ProcessStatus::Known {
             if !(1..=COMM_MAX).contains(&process.comm.len()) {
-                return Err(Unwritable::Invalid("process name of 0 or more than 15 bytes"));
+                return Err(Unwritable::Invalid(&"process name of 0 or more than 15 bytes"));
             }
             let needs_path =
                 matches!(process.cgroup, Cgroup::Known { .. } | Cgroup::Unknown { .. });
             if needs_path && path.is_empty() {
-                return Err(Unwritable::Invalid("cgroup without a path"));
+                return Err(Unwritable::Invalid(&"cgroup without a path"));
             }
         }
         let start = pen.skip(ProcessItem::LEN)?;
+        let strings = [process.comm, path, name].map(|text| text.as_bytes());
+        let [comm, cgroup_path, cgroup_name] = pen.strings(strings)?;
+        let label_count = pen.labels(labels)?;
         let head = ProcessItem {
             status,
             orchestrator,
@@ -205,18 +220,19 @@ impl Lookup for AppsLookup {
             ppid: process.ppid,
             uid: process.uid.unwrap_or(UID_UNSET),
             starttime: process.starttime,
-            comm: pen.string(process.comm.as_bytes())?,
-            cgroup_path: pen.string(path.as_bytes())?,
-            cgroup_name: pen.string(name.as_bytes())?,
-            label_count: pen.labels(labels)?,
+            comm,
+            cgroup_path,
+            cgroup_name,
+            label_count,
         };
         pen.fill(start, |to| head.write(to));
         Ok(())
     }
 
+    #[inline]
     fn read<'a>(mut reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed> {
         let head = ProcessItem::read(reader.bytes())?;
-        if !is_consistent(&head) {
+        if reader.is_new() && !is_consistent(&head) {
             return Err(malformed(Defect::BadLayout, "ProcessItem", 2, "contradicts its status"));
         }
         let spans = [head.comm, head.cgroup_path, head.cgroup_name];
@@ -237,6 +253,17 @@ impl Lookup for AppsLookup {
             ProcessStatus::Oversized => Err(Shortfall::Oversized),
         };
         Ok(Item { key: pid, value })
+    }
+
+    #[inline]
+    fn outline(item: &[u8]) -> Result<(u32, Option<Shortfall>), Malformed> {
+        let ProcessItem { status, pid, .. } = ProcessItem::read(item)?;
+        let shortfall = match status {
+            ProcessStatus::PayloadExceeded => Some(Shortfall::PayloadExceeded),
+            ProcessStatus::Oversized => Some(Shortfall::Oversized),
+            ProcessStatus::Known | ProcessStatus::Unknown => None,
+        };
+        Ok((pid, shortfall))
     }
 }
 

@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use super::Orchestrator;
 use crate::{
     item::{Labels, Pen, Reader},
-    layout::{Defect, Malformed, Span, Unwritable, malformed},
+    layout::{Defect, Malformed, Span, Unwritable, malformed, narrow},
     lookup::{Item, Lookup, Shortfall},
     text::Text,
 };
@@ -77,13 +77,26 @@ impl Lookup for CgroupsLookup {
     type Key<'a> = &'a [u8];
     type Value<'a> = Cgroup<'a>;
 
-    fn write_key(path: &[u8], pen: &mut Pen<'_>) -> Result<(), Unwritable> {
-        if path.is_empty() {
-            return Err(Unwritable::Invalid("cgroup without a path"));
-        }
-        pen.string(path).map(drop)
+    #[inline]
+    fn key_len(path: &[u8]) -> usize {
+        let len = path.len().saturating_add(1);
+        if path.is_empty() || narrow(len).is_err() { usize::MAX } else { len }
     }
 
+    #[inline]
+    fn bare_len(path: &[u8]) -> usize {
+        // Two NULs: that of the path, and that of no name.
+        path.len().saturating_add(CgroupItem::LEN + 2)
+    }
+
+    fn write_key(path: &[u8], pen: &mut Pen<'_>) -> Result<(), Unwritable> {
+        if path.is_empty() {
+            return Err(Unwritable::Invalid(&"cgroup without a path"));
+        }
+        pen.strings([path]).map(drop)
+    }
+
+    #[inline]
     fn read_key<'a>(mut reader: Reader<'a>) -> Result<&'a [u8], Malformed> {
         let length = reader.bytes().len().saturating_sub(1) as u32;
         let [path] = reader.strings(0, [Span { offset: 0, length }])?;
@@ -106,23 +119,21 @@ impl Lookup for CgroupsLookup {
             Err(Shortfall::Oversized) => (CgroupStatus::Oversized, nothing),
         };
         let start = pen.skip(CgroupItem::LEN)?;
-        let head = CgroupItem {
-            status,
-            orchestrator,
-            path: pen.echo(path)?,
-            name: pen.string(name.as_bytes())?,
-            label_count: pen.labels(labels)?,
-        };
+        let [path, name] = pen.strings([path, name.as_bytes()])?;
+        let label_count = pen.labels(labels)?;
+        let head = CgroupItem { status, orchestrator, path, name, label_count };
         pen.fill(start, |to| head.write(to));
         Ok(())
     }
 
+    #[inline]
     fn read<'a>(mut reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed> {
         let head = CgroupItem::read(reader.bytes())?;
         let CgroupItem { status, orchestrator, .. } = head;
         let bare =
             orchestrator == Orchestrator::UNKNOWN && head.name.length == 0 && head.label_count == 0;
-        if head.path.length == 0 || (status != CgroupStatus::Known && !bare) {
+        let consistent = head.path.length != 0 && (status == CgroupStatus::Known || bare);
+        if reader.is_new() && !consistent {
             return Err(malformed(Defect::BadLayout, "CgroupItem", 2, "contradicts its status"));
         }
         let [path, name] = reader.strings(CgroupItem::LEN, [head.path, head.name])?;
@@ -135,5 +146,17 @@ impl Lookup for CgroupsLookup {
             CgroupStatus::Oversized => Err(Shortfall::Oversized),
         };
         Ok(Item { key: path.as_bytes(), value })
+    }
+
+    #[inline]
+    fn outline(item: &[u8]) -> Result<(&[u8], Option<Shortfall>), Malformed> {
+        let CgroupItem { status, path, .. } = CgroupItem::read(item)?;
+        let [path] = Reader::again(item).strings(CgroupItem::LEN, [path])?;
+        let shortfall = match status {
+            CgroupStatus::PayloadExceeded => Some(Shortfall::PayloadExceeded),
+            CgroupStatus::Oversized => Some(Shortfall::Oversized),
+            CgroupStatus::Known | CgroupStatus::RetryLater | CgroupStatus::Unknown => None,
+        };
+        Ok((path.as_bytes(), shortfall))
     }
 }

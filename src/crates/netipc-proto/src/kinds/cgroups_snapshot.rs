@@ -107,8 +107,7 @@ impl<'a> Cgroup<'a> {
     pub fn write(&self, out: &mut [u8]) -> Result<usize, Unwritable> {
         let mut pen = Pen::on(out);
         let start = pen.skip(SnapshotItem::LEN)?;
-        let name = pen.echo(self.name.as_bytes())?;
-        let path = pen.echo(self.path.as_bytes())?;
+        let [name, path] = pen.any_strings([self.name.as_bytes(), self.path.as_bytes()])?;
         let &Cgroup { hash, options, enabled, .. } = self;
         let head = SnapshotItem { hash, options, enabled, name, path };
         pen.fill(start, |to| head.write(to));

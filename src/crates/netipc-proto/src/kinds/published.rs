@@ -14,7 +14,7 @@ use crate::{
     text::Text,
 };
 
-const CONTRADICTION: Unwritable = Unwritable::Invalid("answer that contradicts its status");
+const CONTRADICTION: Unwritable = Unwritable::Invalid(&"answer that contradicts its status");
 
 impl<'a> cgroups_lookup::Cgroup<'a> {
     /// What an answer in numbers says of a cgroup; `None` if it contradicts itself.
@@ -134,7 +134,7 @@ impl Replies<'_, CgroupsLookup> {
     ) -> Result<(), Unwritable> {
         let key = self.keys().get(self.len());
         if key.is_some_and(|key| key != path) {
-            return self.fail(Unwritable::Invalid("answer to another key"));
+            return self.fail(Unwritable::Invalid(&"answer to another key"));
         }
         match cgroups_lookup::Cgroup::from_codes(status, orchestrator, name, Labels::new(labels)) {
             Some(value) => self.push_value(value.as_ref().map_err(|why| *why)),
@@ -165,7 +165,7 @@ impl Replies<'_, AppsLookup> {
         labels: &[(&[u8], &[u8])],
     ) -> Result<(), Unwritable> {
         if self.keys().get(self.len()).is_some_and(|key| key != pid) {
-            return self.fail(Unwritable::Invalid("answer to another key"));
+            return self.fail(Unwritable::Invalid(&"answer to another key"));
         }
         let labels = Labels::new(labels);
         let codes = ProcessCodes {
