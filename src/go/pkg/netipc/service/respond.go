@@ -30,7 +30,7 @@ func respond(method uint16, responder Responder, h *protocol.Header, payload, ou
 	switch {
 	case h.Code != method || responder == nil:
 		return refusal(h, protocol.StatusUnsupported, nil)
-	case h.Flags&protocol.FlagBatch != 0 && h.ItemCount > 0:
+	case h.Flags&protocol.FlagBatch != 0 && h.ItemCount > 0 && isSplit(method):
 		return respondBatch(responder, h, payload, out)
 	}
 	n, err := responder(payload, out)
@@ -42,6 +42,10 @@ func respond(method uint16, responder Responder, h *protocol.Header, payload, ou
 	}
 	return success(h, 0, 1, out[:n])
 }
+
+// isSplit tells whether requests of a method come in batches. A snapshot has one request,
+// whatever the flag says.
+func isSplit(method uint16) bool { return method != protocol.MethodCgroupsSnapshot }
 
 // respondBatch answers item by item; one that fails fails them all.
 func respondBatch(responder Responder, h *protocol.Header, payload, out []byte) answer {

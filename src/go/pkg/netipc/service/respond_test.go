@@ -87,6 +87,37 @@ func TestServiceVectors(t *testing.T) {
 	})
 }
 
+func TestARequestForASnapshotIsNotSplit(t *testing.T) {
+	request := []byte{1, 0, 0, 0}
+	batch := protocol.NewBatchBuilder(make([]byte, 100), 1)
+	if err := batch.Add(request); err != nil {
+		t.Fatal(err)
+	}
+	n, _ := batch.Finish()
+	split := make([]byte, n)
+	for name, c := range map[string]struct {
+		payload []byte
+		want    []byte
+	}{
+		"one request": {request, request},
+		"a directory": {split, split},
+	} {
+		var asked []byte
+		responder := func(request, response []byte) (int, error) {
+			asked = bytes.Clone(request)
+			return copy(response, "snapshot"), nil
+		}
+		h := &protocol.Header{Kind: protocol.KindRequest, Code: protocol.MethodCgroupsSnapshot, Flags: protocol.FlagBatch, ItemCount: 1, MessageID: 5}
+		a := respond(protocol.MethodCgroupsSnapshot, responder, h, c.payload, make([]byte, 100))
+		if !bytes.Equal(asked, c.want) || string(a.payload) != "snapshot" {
+			t.Errorf("%s: asked %x, answered %q", name, asked, a.payload)
+		}
+		if a.header.Flags != 0 || a.header.ItemCount != 1 || a.header.MessageID != 5 || a.header.TransportStatus != protocol.StatusOK || a.hangUp {
+			t.Errorf("%s: answered with %+v", name, a.header)
+		}
+	}
+}
+
 func FuzzRespond(f *testing.F) {
 	for _, v := range vectors.All(f) {
 		if v.Target == "increment_service" {
