@@ -1,11 +1,13 @@
 package service_test
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
@@ -225,14 +227,13 @@ func TestDrainSeesTheEndOfAServerThatIsStillTryingToListen(t *testing.T) {
 	}
 }
 
-// A lateListener has one client, whose handshake succeeds only after the server was
-// stopped.
-type lateListener struct {
+// A clientListener has one client.
+type clientListener struct {
 	shortListener
-	client *lateClient
+	client service.Newcomer
 }
 
-func (l *lateListener) Accept() (service.Newcomer, error) {
+func (l *clientListener) Accept() (service.Newcomer, error) {
 	if client := l.client; client != nil {
 		l.client = nil
 		return client, nil
@@ -240,6 +241,7 @@ func (l *lateListener) Accept() (service.Newcomer, error) {
 	return l.shortListener.Accept()
 }
 
+// A lateClient finishes its handshake only after the server was stopped.
 type lateClient struct {
 	service.Link
 	greeting, stopped, closed chan struct{}
@@ -256,7 +258,7 @@ func (c *lateClient) Close()     { close(c.closed) }
 
 func TestASessionMadeWhileTheServerStopsEndsAtOnce(t *testing.T) {
 	client := &lateClient{greeting: make(chan struct{}), stopped: make(chan struct{}), closed: make(chan struct{})}
-	l := &lateListener{shortListener{closed: make(chan struct{})}, client}
+	l := &clientListener{shortListener{closed: make(chan struct{})}, client}
 	server := incrementServer("", raw.ServerConfig{}, 1)
 	server.ListenWith(func() (service.Listener, error) { return l, nil })
 	ran := start(t, server)
@@ -264,6 +266,57 @@ func TestASessionMadeWhileTheServerStopsEndsAtOnce(t *testing.T) {
 	server.Stop()
 	if err := await(t, "Run returns", ran); err != nil {
 		t.Fatal(err)
+	}
+	await(t, "the session is closed", client.closed)
+}
+
+// A greedyClient asks once and does not take the response, until it is cut off.
+type greedyClient struct {
+	service.Link
+	sending, interrupted, closed chan struct{}
+	once                         sync.Once
+}
+
+func (c *greedyClient) Handshake(service.Limits) (service.Link, error) { return c, nil }
+
+func (c *greedyClient) Agreement() *session.Agreement {
+	return &session.Agreement{MaxResponsePayloadBytes: 8}
+}
+
+func (c *greedyClient) Receive(time.Time) (protocol.Header, []byte, error) {
+	h := protocol.Header{Kind: protocol.KindRequest, Code: protocol.MethodIncrement, ItemCount: 1}
+	return h, make([]byte, 8), nil
+}
+
+func (c *greedyClient) Send(*protocol.Header, []byte, time.Time) error {
+	close(c.sending)
+	select {
+	case <-c.interrupted:
+		return protocol.ErrAborted
+	case <-c.closed:
+		return errors.New("closed")
+	}
+}
+
+func (c *greedyClient) StopReceiving() {}
+func (c *greedyClient) Interrupt()     { close(c.interrupted) }
+func (c *greedyClient) Close()         { c.once.Do(func() { close(c.closed) }) }
+
+func TestDrainInterruptsWhoDoesNotTakeAResponse(t *testing.T) {
+	client := &greedyClient{sending: make(chan struct{}), interrupted: make(chan struct{}), closed: make(chan struct{})}
+	server := incrementServer("", raw.ServerConfig{}, 1)
+	server.ListenWith(func() (service.Listener, error) {
+		return &clientListener{shortListener{closed: make(chan struct{})}, client}, nil
+	})
+	start(t, server)
+	await(t, "the response is sent", client.sending)
+	if server.Drain(time.Millisecond) {
+		t.Error("there was somebody to cut off")
+	}
+	select {
+	case <-client.interrupted:
+	default:
+		t.Error("the session was left waiting, and closed under it")
 	}
 	await(t, "the session is closed", client.closed)
 }
