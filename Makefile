@@ -49,7 +49,7 @@ test-go:
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
-	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto && $(CARGO) test -p netipc --doc
+	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto -p netipc
 
 # The Go tests as Windows programs, under Wine.
 test-windows-go:

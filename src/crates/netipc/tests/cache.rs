@@ -1,5 +1,5 @@
 //! The snapshot cache: what it keeps, for whom, and when it waits.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -53,6 +53,7 @@ fn a_published_server_that_is_stopped_first_does_not_run() {
     assert!(dir.entries().is_empty());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_published_server_tells_why_it_cannot_listen() {
     let server = guide_server::provider("/nowhere/at/all", "cgroups-snapshot");

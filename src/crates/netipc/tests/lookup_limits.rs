@@ -1,5 +1,5 @@
 //! How much a lookup may be: keys, bytes, requests, time.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

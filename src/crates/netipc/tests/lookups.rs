@@ -1,5 +1,5 @@
 //! Lookups of many keys: how they are cut into requests, and what the answers must be like.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

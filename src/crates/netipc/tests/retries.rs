@@ -1,5 +1,5 @@
 //! What a call does when it is not answered as it should be: retries, growth, counters.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -76,7 +76,7 @@ fn call_against(
                 sessions.push(listener.session());
             }
             let Some(peer) = sessions.last() else { continue };
-            if readable(peer)
+            if peer.is_readable()
                 && let Some((header, _)) = peer.receive_message()
             {
                 requests += 1;
@@ -95,12 +95,6 @@ fn call_against(
     let answer = client.call(1);
     drop(done);
     (client, answer, fake.finish())
-}
-
-fn readable(peer: &Peer) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(peer, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
 }
 
 fn respond(peer: &Peer, header: Header, payload: &[u8]) {
@@ -158,10 +152,7 @@ fn an_answer_to_something_else_is_asked_for_once_more_and_no_more() {
             },
             ErrorKind::Rejected,
         ),
-        (
-            |peer, _| rustix::net::shutdown(peer, rustix::net::Shutdown::Both).unwrap(),
-            ErrorKind::Disconnected,
-        ),
+        (|peer, _| peer.hang_up(), ErrorKind::Disconnected),
     ];
     for (number, (answer, expected)) in cases.into_iter().enumerate() {
         let (client, result, requests) = call_against(answer);

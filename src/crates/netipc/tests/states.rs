@@ -1,15 +1,17 @@
 //! What a client makes of servers that refuse, misbehave or are not there: states, counters, retries.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use std::{path::Path, time::Duration};
 
+#[cfg(target_os = "linux")]
+use common::process;
 use common::{
     Dir, increment_server, patient,
     peer::{Fake, Peer, RawListener, grant, hello},
-    process, served, timed,
+    served, timed,
 };
 use netipc::{
     Client, ClientState, Error, ErrorKind, ServerOptions, SessionOptions,
@@ -220,6 +222,7 @@ fn a_grant_of_what_was_not_asked_for_makes_no_session() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn what_is_no_socket_of_a_provider_is_no_provider() {
     let dir = Dir::new();
@@ -249,6 +252,7 @@ fn what_is_no_socket_of_a_provider_is_no_provider() {
     drop((stream, datagrams));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn who_cannot_ask_knows_nothing_of_the_provider() {
     let dir = Dir::new();

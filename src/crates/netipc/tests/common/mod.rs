@@ -1,11 +1,8 @@
 //! What the tests of this crate share: a private directory, and servers that run.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-#[cfg(target_os = "linux")]
 pub mod lookup;
-#[cfg(target_os = "linux")]
 pub mod peer;
-#[cfg(target_os = "linux")]
 pub mod process;
 
 use std::{

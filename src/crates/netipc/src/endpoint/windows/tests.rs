@@ -33,8 +33,12 @@ fn names_objects_as_the_vectors_say() {
             auth_token: input["auth_token"].as_u64().unwrap(),
         })
         .unwrap();
-        for object in ["mapping", "req_event", "resp_event"] {
-            assert_eq!(format!("{prefix}{object}"), output[object], "{}", vector["id"]);
+        for (object, field) in [
+            ("mapping", "mapping"),
+            ("req_event", "request_event"),
+            ("resp_event", "response_event"),
+        ] {
+            assert_eq!(format!("{prefix}{object}"), output[field], "{}", vector["id"]);
         }
     }
 }

@@ -1,8 +1,16 @@
 //! Peers that speak the wire by hand, so that they can break its rules.
 
+#[cfg(target_os = "linux")]
+mod unix;
+#[cfg(windows)]
+mod windows;
+#[cfg(target_os = "linux")]
+use unix as imp;
+#[cfg(windows)]
+use windows as imp;
+
 use std::{
-    mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    io,
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
@@ -11,46 +19,30 @@ use netipc::{
     SessionOptions,
     proto::{Agreement, Header, Hello, HelloAck, Kind, Refusal, Status},
 };
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt},
-};
 
-use super::PATIENCE;
-
-/// A listening socket at the name of a service, with nothing behind it.
+/// A listening socket or pipe at the name of a service, with nothing behind it.
 pub struct RawListener {
-    fd: OwnedFd,
-    path: PathBuf,
+    listener: imp::Listener,
+    dir: PathBuf,
 }
 
 impl RawListener {
     pub fn bind(dir: &Path, service: &str, backlog: i32) -> Self {
-        let path = dir.join(format!("{service}.sock"));
-        let fd = seqpacket();
-        rustix::net::bind(&fd, &SocketAddrUnix::new(&path).unwrap()).unwrap();
-        rustix::net::listen(&fd, backlog).unwrap();
-        RawListener { fd, path }
-    }
-
-    pub fn accept(&self) -> Peer {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        let patience = Timespec::try_from(PATIENCE).unwrap();
-        assert_eq!(poll(&mut fds, Some(&patience)).unwrap(), 1, "no client came");
-        let fd = rustix::net::accept_with(&self.fd, SocketFlags::CLOEXEC).unwrap();
-        Peer::of(fd)
+        RawListener { listener: imp::Listener::bind(dir, service, backlog), dir: dir.to_owned() }
     }
 
     /// The directory of the service.
     pub fn dir(&self) -> PathBuf {
-        self.path.parent().unwrap().to_owned()
+        self.dir.clone()
+    }
+
+    pub fn accept(&self) -> Peer {
+        Peer(self.listener.accept())
     }
 
     /// Whether a client waits to be accepted.
     pub fn is_called(&self) -> bool {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+        self.listener.is_called()
     }
 
     /// Accepts a client, takes its HELLO and grants what it asks for.
@@ -62,45 +54,18 @@ impl RawListener {
     }
 }
 
-impl Drop for RawListener {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// One end of a connection.
-pub struct Peer(OwnedFd);
+pub struct Peer(imp::Connection);
 
 impl Peer {
-    fn of(fd: OwnedFd) -> Self {
-        for side in [sockopt::Timeout::Recv, sockopt::Timeout::Send] {
-            sockopt::set_socket_timeout(&fd, side, Some(PATIENCE)).unwrap();
-        }
-        Peer(fd)
-    }
-
     /// Connects and says nothing.
     pub fn connect(dir: &Path, service: &str) -> Self {
-        Self::try_connect(dir, service).unwrap()
-    }
-
-    pub fn try_connect(dir: &Path, service: &str) -> Result<Self, Errno> {
-        let fd = seqpacket();
-        let path = dir.join(format!("{service}.sock"));
-        rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
-        Ok(Peer::of(fd))
+        Peer(imp::Connection::to(dir, service).unwrap())
     }
 
     /// Connects without waiting for room in the backlog. `None` if there is none.
     pub fn connect_at_once(dir: &Path, service: &str) -> Option<Self> {
-        let fd = seqpacket();
-        rustix::fs::fcntl_setfl(&fd, rustix::fs::OFlags::NONBLOCK).unwrap();
-        let path = dir.join(format!("{service}.sock"));
-        match rustix::net::connect(&fd, &SocketAddrUnix::new(path).unwrap()) {
-            Ok(()) => Some(Peer::of(fd)),
-            Err(Errno::AGAIN) => None,
-            Err(errno) => panic!("{errno}"),
-        }
+        imp::Connection::to_now(dir, service).map(Peer)
     }
 
     /// Connects and agrees on a session.
@@ -126,21 +91,8 @@ impl Peer {
     }
 
     /// Sends a packet, which a peer that hung up does not get.
-    pub fn try_send(&self, packet: &[u8]) -> Result<(), Errno> {
-        let sent =
-            rustix::io::retry_on_intr(|| rustix::net::send(&self.0, packet, SendFlags::NOSIGNAL))?;
-        assert_eq!(sent, packet.len());
-        Ok(())
-    }
-
-    /// Whether there was room for this packet.
-    pub fn send_at_once(&self, packet: &[u8]) -> bool {
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        match rustix::net::send(&self.0, packet, flags) {
-            Ok(_) => true,
-            Err(Errno::AGAIN) => false,
-            Err(errno) => panic!("{errno}"),
-        }
+    pub fn try_send(&self, packet: &[u8]) -> io::Result<()> {
+        self.0.send(packet)
     }
 
     pub fn send_message(&self, header: &Header, payload: &[u8]) {
@@ -149,17 +101,22 @@ impl Peer {
 
     /// The next packet; `None` if the other side hung up.
     pub fn receive(&self) -> Option<Vec<u8>> {
-        let mut packet = vec![MaybeUninit::uninit(); 300_000];
-        let received = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(&self.0, &mut packet[..], RecvFlags::empty())
-                .map(|((bytes, _), _)| bytes.to_vec())
-        });
-        match received {
-            Ok(packet) if packet.is_empty() => None,
-            Ok(packet) => Some(packet),
-            Err(Errno::CONNRESET | Errno::PIPE) => None,
-            Err(errno) => panic!("nothing came: {errno}"),
-        }
+        self.0.receive()
+    }
+
+    /// Whether there is a packet to receive, or an end.
+    pub fn is_readable(&self) -> bool {
+        self.0.is_readable()
+    }
+
+    /// Hangs up; nothing comes from the other side any more either.
+    pub fn hang_up(&self) {
+        self.0.hang_up();
+    }
+
+    /// Waits until the other side is gone, and reads nothing.
+    pub fn await_end(&self) {
+        self.0.await_end();
     }
 
     /// The next message, which must come in one packet.
@@ -197,17 +154,6 @@ impl Peer {
     pub fn await_hangup(&self) {
         while self.receive().is_some() {}
     }
-}
-
-impl AsFd for Peer {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-fn seqpacket() -> OwnedFd {
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .unwrap()
 }
 
 pub fn message(header: &Header, payload: &[u8]) -> Vec<u8> {
