@@ -24,7 +24,7 @@ use crate::{
 /// What memory must start with to be a region.
 const MAGIC: u32 = 0x4E53_5748;
 const VERSION: u32 = 3;
-/// How often a reader looks before it sleeps, unless the server says less.
+/// How often a reader looks before it gives up its time slice, unless the server says less.
 const USUAL_SPINS: u32 = 1024;
 
 /// The shared memory of one session. The system removes it with the last handle of either side.
@@ -94,7 +94,11 @@ impl Region {
 
     /// How often a reader looks before it sleeps.
     pub(crate) fn spins(&self) -> u32 {
-        self.spins
+        match self.bells {
+            // Who waits has looked as long as it paid.
+            Some(_) => 0,
+            None => self.spins,
+        }
     }
 
     /// Where the areas lie.

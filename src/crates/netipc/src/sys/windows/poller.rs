@@ -139,27 +139,27 @@ impl Poller {
         self.port.expect(id(&*source), &this);
         let watched = Watched { port: Arc::clone(&self.port), token, armed: None };
         *lock(&source.watch().0) = Some(watched);
-        self.arm(&*source, interest)
+        self.arm(&*source, token, interest)
     }
 
     /// Watches a pipe, which was added before, for one event more.
     pub(crate) fn rearm(
         &self,
         pipe: &impl Watchable,
-        _token: u64,
+        token: u64,
         interest: Interest,
     ) -> io::Result<()> {
-        self.arm(&*pipe.source(), interest)
+        self.arm(&*pipe.source(), token, interest)
     }
 
-    fn arm(&self, source: &dyn Source, interest: Interest) -> io::Result<()> {
+    fn arm(&self, source: &dyn Source, token: u64, interest: Interest) -> io::Result<()> {
         let mut watch = lock(&source.watch().0);
         let watched = watch.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if source.is_ready(interest).is_some() {
             // Nobody will tell, so we do.
             self.port.post(id(source))?;
         }
-        watched.armed = Some(interest);
+        (watched.token, watched.armed) = (token, Some(interest));
         Ok(())
     }
 
