@@ -6,15 +6,9 @@ mod linux;
 use std::{env, fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{as_nobody, is_root, run, run_child};
-
-/// A directory that is gone when the test is over, with a short name.
-pub(crate) fn scratch() -> TempDir {
-    tempfile::Builder::new().prefix("netipc-").tempdir().expect("a temporary directory")
-}
+pub(crate) use linux::{as_nobody, is_root, run, run_child, scratch};
 
 /// The vectors of `target` in `file`. `NETIPC_VECTORS` names another directory to take them from.
 pub(crate) fn vectors(file: &str, target: &str) -> Vec<Value> {

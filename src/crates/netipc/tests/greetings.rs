@@ -176,7 +176,7 @@ fn who_is_not_allowed_is_hung_up_on_unheard() {
     let options = |allowed: bool| {
         let seen = Arc::clone(&seen);
         let allow = move |peer: &netipc::PeerCredentials| {
-            seen.lock().unwrap().push(peer.clone());
+            seen.lock().unwrap().push(peer.to_owned());
             allowed
         };
         ServerOptions { allow: Some(Arc::new(allow)), ..ServerOptions::default() }

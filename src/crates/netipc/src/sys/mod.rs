@@ -4,6 +4,8 @@
 
 mod abort;
 mod faults;
+#[cfg(test)]
+mod tests;
 #[cfg(target_os = "linux")]
 mod unix;
 #[cfg(windows)]

@@ -2,6 +2,13 @@
 
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
+/// A directory that is gone when the test is over, with a short name.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::Builder::new().prefix("netipc-").tempdir().expect("a temporary directory")
+}
+
 /// Runs a [`child`](super::child) and fails if its test did.
 pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().expect("run this program again");

@@ -17,7 +17,7 @@ mod poller;
 mod signal;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// What an [`Abort`](crate::Abort) can watch.
 pub(super) use std::os::fd::OwnedFd as Waitable;
@@ -27,6 +27,10 @@ pub use credentials::PeerCredentials;
 pub(crate) use faults::is_exhaustion;
 pub(crate) use file::FileId;
 pub(super) use poll::is_signalled;
+#[cfg(test)]
+pub(super) use poll::pause;
 pub(crate) use poller::{Interest, Poller, Readiness};
 pub(super) use signal::Signal;
+#[cfg(test)]
+pub(super) use socket::Packet;
 pub(crate) use socket::{ListenSocket, Probe, Socket, probe};

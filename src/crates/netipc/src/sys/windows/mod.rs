@@ -15,7 +15,7 @@ mod poller;
 mod signal;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod wait;
 
 /// What an [`Abort`](crate::Abort) can watch.
@@ -28,7 +28,11 @@ pub(crate) use faults::is_exhaustion;
 pub(crate) use listener::ListenSocket;
 pub(crate) use poller::{Interest, Poller, Readiness};
 pub(crate) use signal::Signal;
+#[cfg(test)]
+pub(super) use socket::Packet;
 pub(crate) use socket::Socket;
+#[cfg(test)]
+pub(super) use wait::pause;
 pub(crate) use wait::{is_signalled, wait_for_any};
 
 /// A string as the system takes it: UTF-16, ended by a NUL.

@@ -164,17 +164,17 @@ impl Socket {
     pub(crate) fn send(&self, head: &[u8], body: &[u8]) -> io::Result<bool> {
         let mut writing = self.0.writing();
         let written = if writing.is_under_way() {
-            let (begun_head, begun_body) =
-                writing.bytes().split_at(head.len().min(writing.bytes().len()));
-            if (begun_head, begun_body) != (head, body) {
+            let written = writing.finish().transpose()?;
+            let begun = writing.bytes();
+            if begun.split_at_checked(head.len()) != Some((head, body)) {
                 let why = "another packet is being sent";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
-            writing.finish()
+            written
         } else {
-            writing.write(head, body)
+            writing.write(head, body).transpose()?
         };
-        match written.transpose()? {
+        match written {
             None => Ok(false),
             Some(written) if written.len == head.len() + body.len() => Ok(true),
             Some(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "packet sent in part")),

@@ -55,7 +55,7 @@ pub(super) fn wait_for(awaited: &[BorrowedHandle<'_>], wait: Wait<'_>) -> Result
 /// # Errors
 ///
 /// [`ErrorKind::TimedOut`] if the wait is over before, [`ErrorKind::Aborted`] if it is called off.
-pub(super) fn pause(duration: Duration, wait: Wait<'_>) -> Result<()> {
+pub(in crate::sys) fn pause(duration: Duration, wait: Wait<'_>) -> Result<()> {
     match wait_for(&[], wait.capped(duration)) {
         // The pause is over; whether the wait is as well, its own deadline says.
         Err(error) if error.kind() == ErrorKind::TimedOut => wait.remaining().map(drop),

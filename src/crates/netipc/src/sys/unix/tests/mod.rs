@@ -1,11 +1,10 @@
 //! Sockets, aborts and pollers, with real descriptors.
 
 mod abort;
-mod alarm;
 mod poller;
 mod socket;
 
-use std::{fs::File, os::fd::AsRawFd, time::Duration};
+use std::{fs::File, os::fd::AsRawFd};
 
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
@@ -13,19 +12,10 @@ use rustix::{
 };
 
 use super::Socket;
-use crate::Wait;
-
-/// Longer than anything takes that does not hang.
-const LONG: Duration = Duration::from_secs(60);
-/// A time that is over before something happens that does not happen.
-const SHORT: Duration = Duration::from_millis(20);
-
-fn short() -> Wait<'static> {
-    Wait::at_most(SHORT)
-}
+use crate::sys::tests::{LONG, SHORT, receive, short};
 
 /// Both ends of a connection.
-fn pair() -> (Socket, Socket) {
+pub(in crate::sys) fn pair() -> (Socket, Socket) {
     let flags = SocketFlags::CLOEXEC;
     let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
     (Socket::from(a), Socket::from(b))

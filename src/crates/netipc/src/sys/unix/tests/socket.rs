@@ -23,10 +23,10 @@ use rustix::{
 
 use super::{
     super::socket::{BLOCKING_TIME, Packet},
-    LONG, SHORT, pair, short, without_descriptors,
+    LONG, SHORT, pair, receive, short, without_descriptors,
 };
 use crate::{
-    Abort, Error, ErrorKind, PeerCredentials, Wait,
+    Abort, ErrorKind, PeerCredentials, Wait,
     sys::{ListenSocket, Socket},
     testing::{part, run_child, scratch},
 };
@@ -37,60 +37,6 @@ fn listening(path: &Path, backlog: i32) -> ListenSocket {
     let socket = ListenSocket::bind(path, Mode::from_raw_mode(0o600)).unwrap();
     socket.listen(backlog).unwrap();
     socket
-}
-
-fn receive(socket: &Socket, room: usize) -> (Packet, Vec<u8>) {
-    let (mut head, mut body) = ([0; 32], vec![0; room]);
-    let packet = socket.receive(&mut head, &mut body).unwrap().expect("a packet is there");
-    let mut bytes = [&head[..], &body].concat();
-    bytes.truncate(packet.len);
-    (packet, bytes)
-}
-
-#[test]
-fn a_packet_arrives_in_two_parts_as_it_was_sent() {
-    let (a, b) = pair();
-    for body in [0, 1, 100, 4000] {
-        let sent: Vec<u8> = (0..32 + body).map(|n| n as u8).collect();
-        assert!(a.send(&sent[..32], &sent[32..]).unwrap());
-        let (packet, bytes) = receive(&b, 4000);
-        assert_eq!(packet, Packet { len: sent.len(), truncated: false });
-        assert_eq!(bytes, sent);
-    }
-    // Shorter than the first part.
-    assert!(a.send(b"hello", b"").unwrap());
-    assert_eq!(receive(&b, 0).1, b"hello");
-}
-
-#[test]
-fn a_packet_that_is_too_long_is_said_to_be() {
-    let (a, b) = pair();
-    assert!(a.send(&[1; 32], &[2; 101]).unwrap());
-    assert_eq!(receive(&b, 100).0, Packet { len: 132, truncated: true });
-    assert!(a.send(&[1; 32], &[2; 100]).unwrap());
-    assert_eq!(receive(&b, 100).0, Packet { len: 132, truncated: false });
-}
-
-#[test]
-fn nothing_to_receive_is_no_error() {
-    let (a, b) = pair();
-    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), None);
-    assert_eq!(b.wait_readable(short()).unwrap_err().kind(), ErrorKind::TimedOut);
-    drop(a);
-    b.wait_readable(Wait::at_most(LONG)).unwrap();
-    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
-}
-
-#[test]
-fn what_was_sent_before_a_hang_up_is_received() {
-    let (a, b) = pair();
-    assert!(!b.peer_gone());
-    assert!(a.send(b"last words", b"").unwrap());
-    assert!(!b.peer_gone());
-    drop(a);
-    assert!(b.peer_gone());
-    assert_eq!(receive(&b, 0).1, b"last words");
-    assert_eq!(b.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
 }
 
 #[test]
@@ -109,18 +55,6 @@ fn sending_to_who_is_gone_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn a_shutdown_is_noticed_at_both_ends() {
-    let (a, b) = pair();
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| b.wait_readable(Wait::at_most(LONG)));
-        b.shutdown();
-        waiting.join().unwrap().unwrap();
-    });
-    assert!(a.peer_gone());
-    assert_eq!(a.receive(&mut [0; 32], &mut []).unwrap(), Some(END));
-}
-
-#[test]
 fn the_longest_packet_can_be_sent_and_no_longer_one() {
     let (a, b) = pair();
     let body = vec![7; a.max_packet() as usize - 32];
@@ -128,38 +62,6 @@ fn the_longest_packet_can_be_sent_and_no_longer_one() {
     assert_eq!(receive(&b, body.len()).0.len, a.max_packet() as usize);
     let error = a.send(&[1; 33], &body).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
-}
-
-#[test]
-fn a_full_socket_takes_packets_again_once_they_are_received() {
-    let (a, b) = pair();
-    let mut sent = 0;
-    while a.send(&[1; 32], &[2; 10_000]).unwrap() {
-        sent += 1;
-    }
-    assert!(sent > 0);
-    assert_eq!(a.wait_writable(short()).unwrap_err().kind(), ErrorKind::TimedOut);
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| a.wait_writable(Wait::at_most(LONG)));
-        for _ in 0..sent {
-            assert_eq!(receive(&b, 10_000).0.len, 10_032);
-        }
-        waiting.join().unwrap().unwrap();
-    });
-    assert!(a.send(&[1; 32], &[2; 10_000]).unwrap());
-}
-
-#[test]
-fn who_waits_for_room_notices_that_the_peer_is_gone() {
-    let (a, b) = pair();
-    while a.send(&[1; 32], &[2; 10_000]).unwrap() {}
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| a.wait_writable(Wait::at_most(LONG)));
-        drop(b);
-        waiting.join().unwrap().unwrap();
-    });
-    let error = Error::system("send", a.send(&[1; 32], b"").unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::Disconnected);
 }
 
 #[test]
