@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -97,4 +98,36 @@ func TestRefusesARegionThatIsNotWhatItShouldBe(t *testing.T) {
 	if _, _, err := readLayout(make([]byte, regionHeaderLen-1), profile); !errors.Is(err, ErrWinShmBadHeader) {
 		t.Errorf("a mapping that is too short: %v", err)
 	}
+}
+
+func FuzzReadLayout(f *testing.F) {
+	l, err := newLayout(64, 128)
+	if err != nil {
+		f.Fatal(err)
+	}
+	region := make([]byte, l.size())
+	l.writeHeader(region, 2, 1)
+	f.Add(region[:regionHeaderLen], uint16(l.size()))
+	f.Fuzz(func(t *testing.T, header []byte, size uint16) {
+		region := make([]byte, size)
+		copy(region, header)
+		l, _, err := readLayout(region, 2)
+		if err != nil {
+			return
+		}
+		// Both areas are there, and apart from the header and each other.
+		requests, responses := region[l.requestOffset:][:l.requestCapacity], region[l.responseOffset:][:l.responseCapacity]
+		clear(region[:regionHeaderLen])
+		for i := range requests {
+			requests[i] = 1
+		}
+		for i := range responses {
+			responses[i] = 2
+		}
+		for name, area := range map[string][]byte{"\x00": region[:regionHeaderLen], "\x01": requests, "\x02": responses} {
+			if len(area) == 0 || bytes.Count(area, []byte(name)) != len(area) {
+				t.Fatalf("areas lie over each other: %+v", l)
+			}
+		}
+	})
 }
