@@ -8,7 +8,7 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-interop interop interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
 	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
+	@echo 'make interop-windows  the same with Rust and Go programs for Windows, under Wine'
 	@echo 'make bench      measure on this machine, beside the floors'
 
 demo: rust-toolchain
@@ -68,6 +69,22 @@ test-interop: interop-peers
 	$(RUN_INTEROP) --quick
 
 RUN_INTEROP = $(CARGO) run -q -p netipc-interop --bin netipc-interop -- --peers $(BUILD)/interop
+
+# The peers in Rust and Go as Windows programs, under Wine.
+interop-windows: rust-toolchain
+	@tools/windows-toolchain $(WINDOWS)
+	$(CARGO) build -p netipc-interop
+	(. $(WINDOWS)/env.sh && $(CARGO) build -p netipc-interop --bin netipc-interop-rust)
+	@target=$${CARGO_TARGET_DIR:-target}; wine=/usr/lib/wine/wine64; mkdir -p $(BUILD)/interop; \
+	cp $$target/x86_64-pc-windows-gnu/debug/netipc-interop-rust.exe $(BUILD)/interop; \
+	peers=(--peer "w-rust=$$wine $(abspath $(BUILD))/interop/netipc-interop-rust.exe" --dir-prefix w-rust=Z:); \
+	if tools/go-usable; then \
+		(cd interop/go && GOOS=windows CGO_ENABLED=0 \
+			go build -o $(abspath $(BUILD))/interop/netipc-interop-go.exe .); \
+		peers+=(--peer "w-go=$$wine $(abspath $(BUILD))/interop/netipc-interop-go.exe" --dir-prefix w-go=Z:); \
+	fi; \
+	. $(WINDOWS)/env.sh; $$wine cmd /c exit; \
+	$$target/debug/netipc-interop --without rust --without c --without go "$${peers[@]}" --quick $(INTEROP)
 
 interop-peers: rust-toolchain c-toolchain
 	$(CARGO) build -p netipc-interop
