@@ -126,6 +126,8 @@ static void members_show_the_server(void)
 
 struct stuck {
     struct event entered, release, left;
+    nipc_managed_server_t *server;
+    pthread_t running;
 };
 
 static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
@@ -157,7 +159,7 @@ static void drain_leaves_a_stuck_handler_behind(void)
     uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
     for (int i = 0; i < 2; i++) {
         /* What a handler uses must live as long as the handler, the server need not. */
-        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT}, {EVENT, EVENT, EVENT}};
+        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT, NULL, 0}, {EVENT, EVENT, EVENT, NULL, 0}};
         nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
         nipc_managed_server_t *server = malloc(sizeof *server);
@@ -177,6 +179,75 @@ static void drain_leaves_a_stuck_handler_behind(void)
         event_set(&stuck[i].release, true);
         event_wait(&stuck[i].left);
     }
+}
+
+static void *stop_when_asked(void *arg)
+{
+    struct stuck *stuck = arg;
+    event_wait(&stuck->entered);
+    nipc_server_stop(stuck->server);
+    return NULL;
+}
+
+/* In the order of the guide, in one thread. */
+static void run_returns_though_a_handler_does_not(void)
+{
+    static uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
+    for (int i = 0; i < 2; i++) {
+        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT, NULL, 0}, {EVENT, EVENT, EVENT, NULL, 0}};
+        nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
+        nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
+        nipc_managed_server_t server;
+        pthread_t asking, stopping;
+        REQUIRE(nipc_server_init_typed(&server, check_dir(), "stuck", &config, 2, &handler) ==
+                NIPC_OK);
+        stuck[i].server = &server;
+        pthread_create(&asking, NULL, ask_once, &both[i]);
+        pthread_create(&stopping, NULL, stop_when_asked, &stuck[i]);
+        nipc_server_run(&server);
+        pthread_join(stopping, NULL);
+        CHECK(!nipc_server_drain(&server, 100));
+        nipc_server_destroy(&server);
+        pthread_join(asking, NULL);
+        event_set(&stuck[i].release, true);
+        event_wait(&stuck[i].left);
+    }
+}
+
+/* Stops a server whose handler is at it, and lets the handler go only when run has returned. */
+static void *finish_server(void *arg)
+{
+    struct stuck *stuck = arg;
+    event_wait(&stuck->entered);
+    nipc_server_stop(stuck->server);
+    pthread_join(stuck->running, NULL);
+    event_set(&stuck->release, true);
+    CHECK(nipc_server_drain(stuck->server, 10000));
+    nipc_server_destroy(stuck->server);
+    return NULL;
+}
+
+/* Requests under way when the server stops are answered while it drains. */
+static void drain_waits_for_what_run_left(void)
+{
+    static struct stuck stuck = {EVENT, EVENT, EVENT, NULL, 0};
+    nipc_server_config_t server_config = {.auth_token = 7};
+    nipc_client_config_t config = provider_client(PROFILES_SOCKET);
+    nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck};
+    nipc_managed_server_t server;
+    nipc_client_ctx_t client;
+    nipc_cgroups_resp_view_t view;
+    pthread_t releasing;
+    REQUIRE(nipc_server_init_typed(&server, check_dir(), "left", &server_config, 1, &handler) ==
+            NIPC_OK);
+    stuck.server = &server;
+    pthread_create(&stuck.running, NULL, server_main, &server);
+    pthread_create(&releasing, NULL, finish_server, &stuck);
+    nipc_client_init(&client, check_dir(), "left", &config);
+    nipc_client_refresh(&client);
+    CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+    pthread_join(releasing, NULL);
+    nipc_client_close(&client);
 }
 
 struct nested {
@@ -278,6 +349,8 @@ int main(void)
     RUN(method_served_can_be_changed_while_running);
     RUN(members_show_the_server);
     RUN(drain_leaves_a_stuck_handler_behind);
+    RUN(run_returns_though_a_handler_does_not);
+    RUN(drain_waits_for_what_run_left);
     RUN(handlers_may_ask_others_and_stop_their_server);
     RUN(zeroed_and_null_are_left_alone);
     return check_result();

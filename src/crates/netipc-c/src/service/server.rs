@@ -355,7 +355,7 @@ abi! {
         gate.enter();
         ((*server).acceptor_thread, (*server).acceptor_started) = (libc::pthread_self(), true);
         (*server).running.store(true, Release);
-        behind.server.run();
+        behind.server.run_until_stopped();
         (*server).running.store(false, Release);
         gate.leave();
     }

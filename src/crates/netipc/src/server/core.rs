@@ -61,6 +61,9 @@ const ENDPOINT: u64 = 0;
 /// At once, before others get their turn.
 const ACCEPTS_IN_A_ROW: usize = 32;
 
+/// How long what is left of a server that was stopped gets before it has to end elsewhere.
+const QUICK_END: Duration = Duration::from_millis(50);
+
 /// How long a session that was cut off may take to end.
 const LAST_GRACE: Duration = Duration::from_millis(900);
 
@@ -97,11 +100,37 @@ impl Core {
         })
     }
 
+    /// Serves until the server has ended.
     pub(super) fn run(core: &Arc<Core>) {
+        if Core::start(core) {
+            core.finish(None);
+        }
+    }
+
+    /// Serves until the server is stopped; what is being handled then ends in a thread of its own.
+    pub(super) fn run_until_stopped(core: &Arc<Core>) {
+        if !Core::start(core) {
+            return;
+        }
+        core.await_life(None, |_| core.is_stopping());
+        if core.finish(Some(Instant::now() + QUICK_END)) {
+            return;
+        }
+        let rest = Arc::clone(core);
+        let spawned = thread::Builder::new().name("netipc-end".into()).spawn(move || {
+            rest.finish(None);
+        });
+        if spawned.is_err() {
+            core.finish(None);
+        }
+    }
+
+    /// Lets the workers begin, once, unless the server was stopped before.
+    fn start(core: &Arc<Core>) -> bool {
         {
             let mut life = lock(&core.life);
             if life.ran || core.is_stopping() {
-                return;
+                return false;
             }
             (life.ran, life.running) = (true, true);
         }
@@ -126,20 +155,23 @@ impl Core {
         while core.clock.wait() {
             core.expire();
         }
-        let mut life = lock(&core.life);
-        while life.workers > 0 && !life.abandoned {
-            life = wait(&core.ended, life);
+        true
+    }
+
+    /// Waits for the workers and then for the sessions that are left, until `until`, and ends the
+    /// server. Whether it has ended.
+    fn finish(&self, until: Option<Instant>) -> bool {
+        if !self.await_life(until, |life| life.workers == 0 || life.abandoned) {
+            return false;
         }
-        drop(life);
-        core.dismiss_idle();
-        let mut life = lock(&core.life);
-        while !lock(&core.conns).is_empty() && !life.abandoned {
-            life = wait(&core.ended, life);
+        self.dismiss_idle();
+        if !self.await_life(until, |life| lock(&self.conns).is_empty() || life.abandoned) {
+            return false;
         }
-        drop(life);
-        core.close();
-        lock(&core.life).running = false;
-        core.ended.notify_all();
+        self.close();
+        lock(&self.life).running = false;
+        self.ended.notify_all();
+        true
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -174,15 +206,21 @@ impl Core {
 
     /// Waits until the server has ended. Whether it has.
     fn await_end(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        self.await_life(Some(Instant::now() + timeout), |life| !life.running)
+    }
+
+    /// Waits for something to be true, until `until`. Whether it is.
+    fn await_life(&self, until: Option<Instant>, is_so: impl Fn(&Life) -> bool) -> bool {
         let mut life = lock(&self.life);
-        while life.running {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.ended.wait_timeout(life, left);
-            life = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while !is_so(&life) {
+            life = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => wait(&self.ended, life),
+                Some(left) if left.is_zero() => return false,
+                Some(left) => {
+                    let waited = self.ended.wait_timeout(life, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         true
     }

@@ -190,6 +190,13 @@ impl<S> Server<S> {
         Core::run(&self.core);
     }
 
+    /// As [`run`](Self::run), but returns when the server is stopped: what is being handled ends
+    /// without it, and [`drain`](Self::drain) waits for that.
+    #[doc(hidden)]
+    pub fn run_until_stopped(&self) {
+        Core::run_until_stopped(&self.core);
+    }
+
     /// Ends the server, from any thread. A request being handled is finished and answered; those
     /// not yet read are dropped. Sticky: a server that is stopped before it runs does not run.
     pub fn stop(&self) {

@@ -154,7 +154,8 @@ nipc_error_t nipc_server_init_apps_lookup(nipc_managed_server_t *server, const c
  */
 void nipc_server_run(nipc_managed_server_t *server);
 
-/* Makes nipc_server_run() return within 100 ms, and sessions end after the request they are at.
+/* Makes nipc_server_run() return within 100 ms, however long handlers take, and sessions end after the
+   request they are at: that is for drain or destroy to wait for.
    Returns at once. May be called from any thread, a handler's too, and any number of times, but not
    from a signal handler. The thread that runs the server may destroy it as soon as run has returned,
    even if this has not yet. */
