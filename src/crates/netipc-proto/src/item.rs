@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// A string lies outside, has no NUL behind it or one inside, or overlaps another.
-    #[inline]
+    #[inline(always)]
     pub fn strings<const N: usize>(
         &mut self,
         head: usize,
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     ///
     /// The table or a string of it does not lie where it must, a string has a NUL inside or none
     /// behind it, a key is empty, or something follows.
-    #[inline]
+    #[inline(always)]
     pub fn labels(&self, count: u16) -> Result<Labels<'a>, Malformed> {
         if count == 0 && self.item.len() == self.end {
             return Ok(Labels::NONE);
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The string at `span`, which must lie behind the head and end in a NUL.
-    #[inline]
+    #[inline(always)]
     fn string(&self, span: Span) -> Result<Text<'a>, Malformed> {
         let range = span.range();
         let fault = |defect, at, why| Err(malformed(defect, "string", at, why));

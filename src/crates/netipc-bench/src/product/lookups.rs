@@ -101,7 +101,8 @@ pub(super) fn cgroups(case: &Case<'_>) -> Result<()> {
             let found = client.lookup(&keys)?;
             ensure!(found.len() as usize == keys.len(), "{} items", found.len());
             for item in found.iter() {
-                black_box(item);
+                // By reference, as callers use it.
+                black_box(&item);
             }
             Ok(())
         }],
@@ -117,7 +118,8 @@ pub(super) fn apps(case: &Case<'_>) -> Result<()> {
             let found = client.lookup(&keys)?;
             ensure!(found.len() as usize == keys.len(), "{} items", found.len());
             for item in found.iter() {
-                black_box(item);
+                // By reference, as callers use it.
+                black_box(&item);
             }
             Ok(())
         }],
@@ -147,7 +149,7 @@ mod tests {
         let keys: Vec<&[u8]> = all.iter().map(|cgroup| cgroup.path.as_bytes()).collect();
         let [request, reply] = exchange::<CgroupsLookup>(&keys, Cgroups::new(40));
         let (mut floor_request, mut floor_reply) = (Vec::new(), Vec::new());
-        floor::write_paths(&mut floor_request, &all);
+        floor::write_paths(&mut floor_request, &all).unwrap();
         floor::answer_paths(&request, &all, &mut floor_reply).unwrap();
         assert_eq!(request, floor_request);
         assert_eq!(reply, floor_reply);

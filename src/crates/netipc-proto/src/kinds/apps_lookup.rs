@@ -229,7 +229,8 @@ impl Lookup for AppsLookup {
         Ok(())
     }
 
-    #[inline]
+    // Always, so that the checks are left out where the item was read before.
+    #[inline(always)]
     fn read<'a>(mut reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed> {
         let head = ProcessItem::read(reader.bytes())?;
         if reader.is_new() && !is_consistent(&head) {

@@ -126,7 +126,8 @@ impl Lookup for CgroupsLookup {
         Ok(())
     }
 
-    #[inline]
+    // Always, so that the checks are left out where the item was read before.
+    #[inline(always)]
     fn read<'a>(mut reader: Reader<'a>) -> Result<Item<'a, Self>, Malformed> {
         let head = CgroupItem::read(reader.bytes())?;
         let CgroupItem { status, orchestrator, .. } = head;
