@@ -22,7 +22,7 @@ use crate::{
     options::SessionOptions,
     shm::{Place, Shared, Taken},
     spin::{Spin, Spinner},
-    sys::{Abort, PeerCredentials, Socket},
+    sys::{PeerCredentials, Socket},
     wait::Wait,
 };
 
@@ -281,9 +281,7 @@ impl Session {
         if self.shared.is_some() {
             return self.receive_shared(wait, GLANCE);
         }
-        if wait.abort().is_some_and(Abort::is_set) {
-            return Err(ErrorKind::Aborted.into());
-        }
+        wait.check_abort()?;
         // The answer to the only request is never there yet; looking for it once would cost a call.
         let is_alone = self.rules.role == Role::Client && self.rules.in_flight() == 1;
         if (!is_alone || self.spinner.pays())
@@ -291,8 +289,10 @@ impl Session {
         {
             return Ok(header);
         }
-        self.spinner.lie_down();
-        let header = self.receive_packets(Some(wait))?.expect("it blocks until there is one");
+        let now = Instant::now();
+        self.spinner.lie_down(now);
+        let header = self.receive_packets(Some((wait, now)))?;
+        let header = header.expect("it blocks until there is one");
         self.spinner.wake();
         Ok(header)
     }
@@ -320,7 +320,7 @@ impl Session {
 
     /// From here on the session is waited for by other means, until [`wake`](Self::wake).
     pub(crate) fn lie_down(&mut self) {
-        self.spinner.lie_down();
+        self.spinner.lie_down(Instant::now());
     }
 
     /// It was waited for by other means, and now there is something.
@@ -359,8 +359,9 @@ impl Session {
         self.receive_packets(None)
     }
 
-    /// Receives from the socket until a message is whole. Blocks for it if there is a `wait`.
-    fn receive_packets(&mut self, wait: Option<Wait<'_>>) -> Result<Option<Header>> {
+    /// Receives from the socket until a message is whole. Blocks for it if there is a `wait`, which
+    /// begins now.
+    fn receive_packets(&mut self, mut wait: Option<(Wait<'_>, Instant)>) -> Result<Option<Header>> {
         self.payload_len = 0;
         let packet_size = self.agreement.agreed_packet_size;
         loop {
@@ -376,7 +377,7 @@ impl Session {
             let packet_room = &mut self.inbox[range.start..end];
             let overlaid = *head_of(packet_room);
             let packet = match wait {
-                Some(wait) => self.socket.receive_within(packet_room, wait)?,
+                Some((wait, now)) => self.socket.receive_within(packet_room, wait, now)?,
                 None => match self.socket.receive(packet_room, &mut []) {
                     Ok(Some(packet)) => packet,
                     Ok(None) => return Ok(None),
@@ -419,24 +420,26 @@ impl Session {
                 check_batch(&header, self.payload())?;
                 return Ok(Some(header));
             }
+            if let Some((_, now)) = &mut wait {
+                *now = Instant::now();
+            }
         }
     }
 
     /// Waits in shared memory, no longer than `glance` without a look at the socket and the abort.
     fn receive_shared(&mut self, wait: Wait<'_>, glance: Duration) -> Result<Header> {
-        if wait.abort().is_some_and(Abort::is_set) {
-            return Err(ErrorKind::Aborted.into());
-        }
+        wait.check_abort()?;
         if let Some(header) = self.look(|| true)? {
             return Ok(header);
         }
-        self.spinner.lie_down();
+        let mut now = Instant::now();
+        self.spinner.lie_down(now);
         loop {
-            let remaining = wait.remaining()?;
+            let remaining = wait.remaining_at(now)?;
             let limit = message_limit(&self.rules);
             let shared = self.shared.as_mut().expect("only called with shared memory");
             let slice = remaining.map_or(glance, |left| left.min(glance));
-            let until = Instant::now().checked_add(slice);
+            let until = now.checked_add(slice);
             match shared.take(limit, until)? {
                 Taken::Message(length) => {
                     self.spinner.wake();
@@ -455,6 +458,7 @@ impl Session {
                     None => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
                 };
             }
+            now = Instant::now();
         }
     }
 

@@ -51,6 +51,8 @@ pub enum Spin {
 const LONGEST: u64 = 50_000;
 /// What looking may take on average: less than a sleep and the two switches of it cost.
 const WORTH: u64 = 10_000;
+/// What is taken for the average before there is one.
+const PRESUMED: u64 = 4_000;
 /// So many waits make an average.
 const MEMORY: u64 = 16;
 /// So many looks in vain, one after the other, are enough.
@@ -64,7 +66,7 @@ const SHORT_PAUSE: u32 = 8;
 /// The most short waits between two attempts.
 const LONGEST_PAUSE: u32 = 8192;
 /// What part of the way is the least, however much shorter sleeps have become.
-const LEAST_PART: u32 = 8;
+const LEAST_PART: u32 = 4;
 /// Who was looking for so many messages did so with success.
 const SUCCESS: u32 = 256;
 /// So many first looks that found nothing make the next look seem too early, but for one in so many.
@@ -170,10 +172,10 @@ impl Spinner {
         }
     }
 
-    /// Now it sleeps.
-    pub(crate) fn lie_down(&mut self) {
+    /// It is `now`, and it sleeps.
+    pub(crate) fn lie_down(&mut self, now: Instant) {
         let is_counted = self.longest > 0 && !mem::take(&mut self.has_looked);
-        self.asleep = is_counted.then(Instant::now);
+        self.asleep = is_counted.then_some(now);
     }
 
     /// A message has ended the sleep.
@@ -209,14 +211,16 @@ impl Spinner {
         if nanos > LONG_WAIT {
             return;
         }
-        self.sleeps = if self.sleeps == 0 { nanos } else { (self.sleeps * 7 + nanos) / 8 };
+        self.sleeps = if self.sleeps == 0 { nanos } else { (self.sleeps * 3 + nanos) / 4 };
         self.longest_sleeps = self.longest_sleeps.max(self.sleeps);
         *short_waits += 1;
         let much_shorter = self.sleeps < self.longest_sleeps / 4 * 3;
         let soon = (self.pause / LEAST_PART).max(FIRST_PAUSE);
         let due = if much_shorter { soon.min(self.pause) } else { self.pause };
         if *short_waits >= due {
-            self.mode = Mode::Looking { average: 0, found: 0, in_vain: 0 };
+            // If the first look is in vain it is the last.
+            let in_vain = IN_VAIN - 1;
+            self.mode = Mode::Looking { average: PRESUMED, found: 0, in_vain };
         }
     }
 }

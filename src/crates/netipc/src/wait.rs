@@ -62,13 +62,24 @@ impl<'a> Wait<'a> {
     ///
     /// [`ErrorKind::Aborted`] when it was called off, [`ErrorKind::TimedOut`] when the time is over.
     pub fn remaining(&self) -> Result<Option<Duration>> {
-        if self.abort.is_some_and(Abort::is_set) {
-            return Err(ErrorKind::Aborted.into());
-        }
+        self.remaining_at(Instant::now())
+    }
+
+    /// As [`remaining`](Self::remaining), for who has just asked what time it is.
+    pub(crate) fn remaining_at(&self, now: Instant) -> Result<Option<Duration>> {
+        self.check_abort()?;
         let Some(deadline) = self.deadline else { return Ok(None) };
-        match deadline.checked_duration_since(Instant::now()) {
+        match deadline.checked_duration_since(now) {
             Some(left) if !left.is_zero() => Ok(Some(left)),
             _ => Err(Error::from(ErrorKind::TimedOut)),
+        }
+    }
+
+    /// [`ErrorKind::Aborted`] when it was called off.
+    pub(crate) fn check_abort(&self) -> Result<()> {
+        match self.abort {
+            Some(abort) if abort.is_set() => Err(ErrorKind::Aborted.into()),
+            _ => Ok(()),
         }
     }
 }

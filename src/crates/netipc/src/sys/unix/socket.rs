@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -150,7 +150,7 @@ impl Socket {
         }
     }
 
-    /// Receives one packet into `buffer`, and blocks until there is one. After
+    /// Receives one packet into `buffer`, and blocks until there is one. It is `now`. After
     /// [`ErrorKind::Aborted`] the socket may be shut down.
     ///
     /// Mostly it is one system call, where waiting first would be two: the kernel itself keeps the
@@ -164,9 +164,10 @@ impl Socket {
         self: &Arc<Self>,
         buffer: &mut [u8],
         wait: Wait<'_>,
+        mut now: Instant,
     ) -> Result<Packet> {
         loop {
-            let left = wait.remaining()?;
+            let left = wait.remaining_at(now)?;
             let blocked = match wait.abort() {
                 _ if !self.block_for(left) => None,
                 Some(abort) => Blocked::enter(self, abort).map(Some),
@@ -181,7 +182,10 @@ impl Socket {
                     Ok(packet) => return Ok(packet),
                     // The kernel's time is over, or somebody made the descriptor non-blocking.
                     Err(Errno::AGAIN) => {}
-                    Err(Errno::INTR) => continue,
+                    Err(Errno::INTR) => {
+                        now = Instant::now();
+                        continue;
+                    }
                     Err(errno) => return Err(failed(errno)),
                 }
             }
@@ -189,6 +193,7 @@ impl Socket {
             if let Some(packet) = self.receive(buffer, &mut []).map_err(failed)? {
                 return Ok(packet);
             }
+            now = Instant::now();
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use windows_sys::{
@@ -214,13 +214,18 @@ impl Socket {
         }
     }
 
-    /// Receives one packet into `buffer`, and blocks until there is one.
+    /// Receives one packet into `buffer`, and blocks until there is one. It is `now`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`]; [`ErrorKind::Disconnected`] if the system
     /// knows of a failure.
-    pub(crate) fn receive_within(&self, buffer: &mut [u8], wait: Wait<'_>) -> Result<Packet> {
+    pub(crate) fn receive_within(
+        &self,
+        buffer: &mut [u8],
+        wait: Wait<'_>,
+        _now: Instant,
+    ) -> Result<Packet> {
         loop {
             self.wait_readable(wait)?;
             match self.receive(buffer, &mut []) {

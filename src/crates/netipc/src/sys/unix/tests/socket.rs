@@ -233,7 +233,7 @@ fn blocked<T: Send>(
         let (id, ids) = mpsc::channel();
         let receiver = scope.spawn(move || {
             id.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
-            socket.receive_within(&mut [0; 64], wait).map_err(|error| error.kind())
+            socket.receive_within(&mut [0; 64], wait, Instant::now()).map_err(|error| error.kind())
         });
         let stat = format!("/proc/self/task/{}/stat", ids.recv().unwrap());
         while !fs::read_to_string(&stat).unwrap().contains(") S ") {
@@ -270,7 +270,8 @@ fn a_blocking_receive_ends_when_it_is_called_off_even_if_that_is_taken_back() {
     let (a, b) = shared_pair();
     abort.set();
     assert!(a.send(b"x", b"").unwrap());
-    let early = b.receive_within(&mut [0; 64], Wait::FOREVER.or(&abort)).unwrap_err();
+    let early =
+        b.receive_within(&mut [0; 64], Wait::FOREVER.or(&abort), Instant::now()).unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Aborted, "it wins over a packet");
 
     let (reader, mut writer) = io::pipe().unwrap();
@@ -298,14 +299,17 @@ fn a_blocking_receive_ends_at_its_deadline_and_not_before() {
     let (_a, b) = shared_pair();
     for timeout in [SHORT, BLOCKING_TIME + SHORT, SHORT] {
         let begun = Instant::now();
-        let error = b.receive_within(&mut [0; 64], Wait::at_most(timeout)).unwrap_err();
+        let error =
+            b.receive_within(&mut [0; 64], Wait::at_most(timeout), Instant::now()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(begun.elapsed() >= timeout);
         assert!(begun.elapsed() < timeout + LONG);
     }
     // The time set for one receive is not that of the next.
     let (a, b) = shared_pair();
-    assert!(b.receive_within(&mut [0; 64], Wait::at_most(BLOCKING_TIME * 2)).is_err());
+    assert!(
+        b.receive_within(&mut [0; 64], Wait::at_most(BLOCKING_TIME * 2), Instant::now()).is_err()
+    );
     let (received, _) = blocked(&b, Wait::FOREVER, || a.send(b"x", b"").unwrap());
     assert!(received.is_ok());
 }
