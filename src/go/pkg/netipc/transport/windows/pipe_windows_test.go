@@ -119,6 +119,9 @@ func TestCarriesMessagesOfAnySize(t *testing.T) {
 				t.Fatalf("%d bytes came back as %d others", size, len(payload))
 			}
 		}
+		if most := max(packetSize, usualPacket); len(server.conn.inBody) > int(most) {
+			t.Errorf("a buffer of %d bytes for packets of %d", len(server.conn.inBody), most)
+		}
 	}
 }
 
@@ -148,6 +151,13 @@ func TestThePacketAfterOneThatWasTooLongIsWhole(t *testing.T) {
 			t.Errorf("received %d bytes, %q (%v)", n, buf, err)
 		}
 	}
+}
+
+func TestAnEmptyPacketEndsTheSession(t *testing.T) {
+	client, server := mustPipe(t)
+	noError(t, client.Send(nil, nil, soon()))
+	_, err := server.Receive(make([]byte, 10), nil, soon())
+	wantError(t, err, ErrDisconnected)
 }
 
 func TestWhatWasSentCanBeReceivedAfterTheSenderClosed(t *testing.T) {
