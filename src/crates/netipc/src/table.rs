@@ -107,6 +107,7 @@ impl Snapshot for CgroupsSnapshot {
     fn renew(table: &mut CgroupsTable, view: View<'_>) -> Result<(), Malformed> {
         let CgroupsTable { message, index } = table;
         message.clear();
+        message.shrink_to(KEPT * view.bytes().len());
         message.extend_from_slice(view.bytes());
         if index.fill(message, &view, None)? > CROWDED {
             index.fill(message, &view, Some(RandomState::default()))?;
@@ -118,6 +119,9 @@ impl Snapshot for CgroupsSnapshot {
         table.message == view.bytes()
     }
 }
+
+/// How many times the memory it needs a renewed table keeps at most.
+const KEPT: usize = 4;
 
 /// How many cgroups may stand where another belongs. At most half of the entries are taken, so with
 /// hashes that mean well hardly ever as many do.
@@ -206,8 +210,10 @@ impl Index {
         own_hash: Option<RandomState>,
     ) -> Result<usize, Malformed> {
         let Index { entries, .. } = self;
+        let room = (2 * view.places().len()).next_power_of_two();
         entries.clear();
-        entries.resize((2 * view.places().len()).next_power_of_two(), Entry::FREE);
+        entries.shrink_to(KEPT * room);
+        entries.resize(room, Entry::FREE);
         self.own_hash = own_hash;
         let mut most = 0;
         for (number, place) in (0..).zip(view.places()) {
@@ -287,6 +293,9 @@ mod tests {
         assert_eq!(table.get(1, "").unwrap().options, 3);
         assert_eq!(table.get(2, "b"), None);
         assert_eq!(table.get(3, "a"), None);
+        // What stands in no cgroup is in no cgroup's place.
+        assert_eq!(table.get(0, ""), None);
+        assert_eq!(self::table(&[]).get(0, ""), None);
     }
 
     #[test]
@@ -353,6 +362,9 @@ mod tests {
         assert!(renewed.iter().eq(new.iter()));
         assert_eq!(renewed.get(3, "old"), None);
         assert_eq!(renewed.find(2, "new"), Some(1));
+        // Nor most of its memory.
+        assert!(renewed.message.capacity() <= KEPT * new.message.len());
+        assert!(renewed.index.entries.capacity() <= KEPT * 4);
     }
 
     #[test]
