@@ -11,7 +11,8 @@ set(NETIPC_STATIC ${NETIPC_LIB_DIR}/libnetipc.a)
 # What the static library needs of the system: Rust's standard library unwinds, and uses threads.
 set(NETIPC_SYSTEM_LIBS gcc_s pthread dl m c)
 
-set(cargo ${NETIPC_CARGO})
+# Cargo has jobs of its own: those of a make around it are not handed down to it.
+set(cargo ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS ${NETIPC_CARGO})
 set(cargo_args --locked -p netipc-c --target-dir ${NETIPC_CARGO_DIR})
 set(cargo_out ${NETIPC_CARGO_DIR})
 if(NETIPC_SANITIZE STREQUAL "thread")
@@ -19,7 +20,8 @@ if(NETIPC_SANITIZE STREQUAL "thread")
   execute_process(COMMAND rustc +nightly -vV OUTPUT_VARIABLE out COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX MATCH "host: ([^\n]+)" out "${out}")
   set(NETIPC_RUST_HOST ${CMAKE_MATCH_1})
-  set(cargo ${CMAKE_COMMAND} -E env RUSTFLAGS=-Zsanitizer=thread ${NETIPC_CARGO} +nightly)
+  set(cargo ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS RUSTFLAGS=-Zsanitizer=thread
+    ${NETIPC_CARGO} +nightly)
   list(APPEND cargo_args -Zbuild-std --target ${NETIPC_RUST_HOST})
   string(APPEND cargo_out /${NETIPC_RUST_HOST})
 endif()
