@@ -42,9 +42,10 @@ test-c: rust-toolchain c-toolchain
 
 test-go:
 	@if tools/go-usable; then \
-		cd src/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./... && \
-		cd ../../bench/go && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./... && \
-		cd ../../interop/go && CGO_ENABLED=0 go vet ./...; \
+		cd src/go && export CGO_ENABLED=0 && go vet ./... && go test ./... && \
+		GOOS=windows go vet ./... && GOOS=darwin go vet ./... && \
+		cd ../../bench/go && go vet ./... && go test ./... && \
+		cd ../../interop/go && go vet ./...; \
 	else echo 'skipped: the Go tests'; fi
 
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
