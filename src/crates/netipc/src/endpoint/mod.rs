@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod lock;
+#[cfg(not(any(target_os = "linux", windows)))]
+mod none;
 #[cfg(target_os = "linux")]
 mod reclaim;
 #[cfg(target_os = "linux")]
@@ -11,6 +13,8 @@ mod tests;
 mod unix;
 #[cfg(windows)]
 mod windows;
+#[cfg(not(any(target_os = "linux", windows)))]
+use none as imp;
 #[cfg(target_os = "linux")]
 use unix as imp;
 #[cfg(windows)]

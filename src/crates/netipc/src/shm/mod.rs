@@ -5,6 +5,8 @@ mod lane;
 mod layout;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(not(any(target_os = "linux", windows)))]
+mod none;
 mod region_error;
 #[cfg(test)]
 mod tests;
@@ -12,6 +14,8 @@ mod tests;
 mod windows;
 #[cfg(target_os = "linux")]
 use linux as imp;
+#[cfg(not(any(target_os = "linux", windows)))]
+use none as imp;
 #[cfg(windows)]
 use windows as imp;
 

@@ -4,12 +4,18 @@
 
 mod abort;
 mod faults;
+mod interest;
+#[cfg(not(any(target_os = "linux", windows)))]
+mod none;
 #[cfg(test)]
+#[cfg(any(target_os = "linux", windows))]
 mod tests;
 #[cfg(target_os = "linux")]
 mod unix;
 #[cfg(windows)]
 mod windows;
+#[cfg(not(any(target_os = "linux", windows)))]
+use none as imp;
 #[cfg(target_os = "linux")]
 use unix as imp;
 #[cfg(windows)]
@@ -18,8 +24,11 @@ use windows as imp;
 pub use abort::Abort;
 pub(crate) use faults::describe;
 pub use imp::PeerCredentials;
+#[cfg(not(any(target_os = "linux", windows)))]
+pub(crate) use imp::missing;
 #[cfg(windows)]
 pub(crate) use imp::{Access, Signal, wait_for_any, wide};
-pub(crate) use imp::{Alarm, Interest, ListenSocket, Poller, Readiness, Socket, is_exhaustion};
+pub(crate) use imp::{Alarm, ListenSocket, Poller, Socket, is_exhaustion};
 #[cfg(target_os = "linux")]
 pub(crate) use imp::{FileId, Probe, probe};
+pub(crate) use interest::{Interest, Readiness};

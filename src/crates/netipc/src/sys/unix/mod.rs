@@ -29,7 +29,7 @@ pub(crate) use file::FileId;
 pub(super) use poll::is_signalled;
 #[cfg(test)]
 pub(super) use poll::pause;
-pub(crate) use poller::{Interest, Poller, Readiness};
+pub(crate) use poller::Poller;
 pub(super) use signal::Signal;
 #[cfg(test)]
 pub(super) use socket::Packet;

@@ -15,33 +15,7 @@ use rustix::{
 };
 
 use super::{poll, signal::Signal};
-
-/// What a descriptor is watched for. Hang-ups are always reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
-    /// It can be read from, or accepted from.
-    Readable,
-    /// It can be written to.
-    Writable,
-    /// The peer hung up; data alone is no news.
-    Hangup,
-}
-
-/// Why a wait of a [`Poller`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    /// Something happened to the descriptor of that token.
-    Ready {
-        /// As given with the descriptor.
-        token: u64,
-        /// The peer hung up, or the descriptor is broken. There may be data to read nevertheless.
-        hangup: bool,
-    },
-    /// [`Poller::wake`] was called.
-    Woken,
-    /// The deadline passed.
-    TimedOut,
-}
+use crate::sys::{Interest, Readiness};
 
 /// Watches descriptors, each for one event at a time: after it was reported a descriptor is silent
 /// until it is armed again. So one thread at a time has it, however many wait.

@@ -55,10 +55,10 @@ impl Alarm {
     /// off.
     pub(crate) fn wait(&self) -> bool {
         loop {
-            match wait_for_any(&[self.off.as_handle(), self.timer.as_handle()], None) {
-                Ok(Some(which)) => return which == 1,
-                // The system has no memory for the call just now.
-                Ok(None) | Err(_) => {}
+            // It fails only if the system has no memory for the call just now.
+            let handles = [self.off.as_handle(), self.timer.as_handle()];
+            if let Ok(Some(which)) = wait_for_any(&handles, None) {
+                return which == 1;
             }
         }
     }

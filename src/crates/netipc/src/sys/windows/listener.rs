@@ -24,12 +24,12 @@ use windows_sys::Win32::{
 use super::{
     access::Access,
     operation::Operation,
-    poller::{Interest, Port, Source, Watch, Watchable, forget},
+    poller::{Port, Source, Watch, Watchable, forget},
     socket::{Side, Socket},
     wait::wait_for,
     wide,
 };
-use crate::{error::Result, wait::Wait};
+use crate::{error::Result, sys::Interest, wait::Wait};
 
 /// How many bytes one side may be ahead of the other. Larger packets are sent while they are read.
 const BUFFER: u32 = 65536;

@@ -26,7 +26,7 @@ pub(crate) use alarm::Alarm;
 pub use credentials::PeerCredentials;
 pub(crate) use faults::is_exhaustion;
 pub(crate) use listener::ListenSocket;
-pub(crate) use poller::{Interest, Poller, Readiness};
+pub(crate) use poller::Poller;
 pub(crate) use signal::Signal;
 #[cfg(test)]
 pub(super) use socket::Packet;

@@ -29,33 +29,7 @@ use windows_sys::Win32::{
 };
 
 use super::{faults::number, wait::milliseconds};
-
-/// What a pipe is watched for. Hang-ups are always reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
-    /// It can be read from, or accepted from.
-    Readable,
-    /// It can be written to.
-    Writable,
-    /// The peer hung up. Whatever it sends is thrown away.
-    Hangup,
-}
-
-/// Why a wait of a [`Poller`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    /// Something happened to the pipe of that token.
-    Ready {
-        /// As given with the pipe.
-        token: u64,
-        /// The peer hung up, or the pipe is broken. There may be data to read nevertheless.
-        hangup: bool,
-    },
-    /// [`Poller::wake`] was called.
-    Woken,
-    /// The deadline passed.
-    TimedOut,
-}
+use crate::sys::{Interest, Readiness};
 
 /// Something a [`Poller`] can watch.
 pub(crate) trait Watchable {

@@ -34,12 +34,13 @@ use super::{
     PeerCredentials,
     faults::{is_end, number},
     operation::{Operation, Transfer},
-    poller::{Interest, Port, Source, Watch, Watchable, forget},
+    poller::{Port, Source, Watch, Watchable, forget},
     wait::{pause, wait_for},
     wide,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    sys::Interest,
     wait::Wait,
 };
 
