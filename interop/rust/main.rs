@@ -11,7 +11,7 @@ use std::{
     io::{self, Read, Write},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
 };
 
@@ -21,6 +21,9 @@ use netipc::{
 };
 
 use task::{Scenario, Task, Transport};
+
+/// Counts the requests a handler is asked.
+type Requests = Arc<AtomicU64>;
 
 /// Where two peers meet, and what for.
 struct Meeting<'a> {
@@ -142,6 +145,3 @@ fn wait_for_the_end() -> Result<()> {
     let read = io::stdin().lock().read_to_end(&mut Vec::new());
     read.map(|_| ()).context("read standard input")
 }
-
-/// Counts the requests a handler is asked.
-type Requests = Arc<std::sync::atomic::AtomicU64>;
