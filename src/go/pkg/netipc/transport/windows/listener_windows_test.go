@@ -62,6 +62,43 @@ func TestClientsThatComeTogetherAreAllAccepted(t *testing.T) {
 	}
 }
 
+func TestClientsConnectBeforeAnybodyAccepts(t *testing.T) {
+	l := mustListen(t, ownDir(t), ServerConfig{})
+	// As many as there are instances, and one in the place of each.
+	for range 2 * backlog {
+		mustDial(t, l)
+	}
+	for range 2 * backlog {
+		pending, err := l.AcceptPending()
+		noError(t, err)
+		pending.Close()
+	}
+}
+
+func TestAnInstanceWhoseClientIsGoneWaitsForAnother(t *testing.T) {
+	l := mustListen(t, ownDir(t), ServerConfig{})
+	l.Close()
+	// The same endpoint with one instance, for which nobody waits yet.
+	l = &Listener{endpoint: l.endpoint, name: l.name, security: l.security, buffer: l.buffer, arrivals: make(chan arrival), done: make(chan struct{})}
+	defer l.Close()
+	instance, err := l.newInstance(fileFlagFirstPipeInstance)
+	noError(t, err)
+	l.add(instance)
+	mustDial(t, l).Close()
+	l.attending.Add(1)
+	go l.attend(instance)
+	client := mustDial(t, l)
+	noError(t, client.Send([]byte("hello"), nil, soon()))
+	pending, err := l.AcceptPending()
+	noError(t, err)
+	defer pending.Close()
+	buf := make([]byte, 10)
+	n, err := pending.conn.Receive(buf, nil, soon())
+	if err != nil || string(buf[:n]) != "hello" {
+		t.Errorf("received %q (%v)", buf[:n], err)
+	}
+}
+
 func TestClientsThatAreSilentOrGoHarmNobody(t *testing.T) {
 	dir := ownDir(t)
 	l := mustListen(t, dir, ServerConfig{})
