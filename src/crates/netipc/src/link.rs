@@ -371,7 +371,11 @@ impl Session {
             };
             let end = Header::LEN + range.end;
             if self.inbox.len() < end {
-                self.inbox.resize(end, 0);
+                match self.incoming {
+                    // Fresh zeroes cost no memory until they are used, and most messages are small.
+                    None => self.inbox = vec![0; end],
+                    Some(_) => self.inbox.resize(end, 0),
+                }
             }
             // The head of a part comes to lie on the end of the part before, which is put back.
             let packet_room = &mut self.inbox[range.start..end];
