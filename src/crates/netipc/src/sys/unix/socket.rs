@@ -49,7 +49,8 @@ const LATENESS: Duration = Duration::from_millis(1);
 /// One end of a connection that carries packets. No call on it ever blocks but those that say so.
 ///
 /// The others tell the kernel not to block. The descriptor's own mode is left as it is, because
-/// users of the C interface may read and write it directly and expect it to block.
+/// users of the C interface may read and write it directly and expect it to block. Its receive
+/// timeout is ours once a receive with a deadline has blocked.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
