@@ -9,6 +9,7 @@ use netipc::{
         CgroupsSnapshot,
         cgroups_snapshot::{Builder, Cgroup, SnapshotRequest},
     },
+    transport::Carrier,
 };
 
 use crate::{Meeting, connected, data, options, run, say, task::Transport};
@@ -45,7 +46,8 @@ pub(crate) fn keep(meeting: &Meeting<'_>) -> Result<()> {
             ensure!(missing.is_none(), "another hash leads to {missing:?}");
         }
     }
-    let shared = cache.status().shared_memory.context("no transport after a refresh")?;
+    let carrier = cache.status().carrier.context("no transport after a refresh")?;
+    let shared = carrier == Carrier::SharedMemory;
     ensure!(shared == (meeting.task.transport == Transport::Shared), "over the other transport");
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     placement::Placement::{self, Across, Same, Unpinned},
     task::{
         Scenario, Task,
-        Transport::{Shared, Socket},
+        Transport::{Ring, Shared, Socket},
         Waiting,
     },
 };
@@ -167,12 +167,18 @@ impl Planner<'_> {
         self.hold(call, &[wake], Measure::Mean, Some(Goal::AtMost(2.0)));
         self.hold(call, &[spin], Measure::Mean, None);
         self.hold(call, &[flag], Measure::Mean, None);
+        let ring = self.add("increment, ring", Across, increment_over_rings());
+        self.hold(ring, &[flag], Measure::Mean, Some(Goal::AtMost(2.5)));
         for placement in [Same, Unpinned] {
             let sleep = self.add("line ping-pong, sleep and wake", placement, line(Waiting::Block));
             let flag = self.add("line ping-pong, waiter flag", placement, line(Waiting::Flag));
             let call = self.add("increment, shm", placement, increment_in_shared_memory());
             self.hold(call, &[sleep], Measure::Mean, None);
             self.hold(call, &[flag], Measure::Mean, None);
+            let ring = self.add("increment, ring", placement, increment_over_rings());
+            let goal = (placement == Same).then_some(Goal::AtMost(1.5));
+            self.hold(ring, &[sleep], Measure::Mean, goal);
+            self.hold(ring, &[flag], Measure::Mean, None);
         }
         self.add("line ping-pong, sleep and wake", Across, line(Waiting::Block));
     }
@@ -183,11 +189,13 @@ impl Planner<'_> {
             self.add(&format!("pacing alone, {words}"), Same, at(floor(Scenario::FloorPacing)));
             let pairs = [
                 ("line ping-pong, sleep and wake", line(Waiting::Block), "increment, shm"),
+                ("line ping-pong, sleep and wake", line(Waiting::Block), "increment, ring"),
                 ("raw socket echo", floor(Scenario::FloorSocket), "increment, socket"),
             ];
             for (floor_name, floor_task, name) in pairs {
                 let call = match name {
                     "increment, shm" => increment_in_shared_memory(),
+                    "increment, ring" => increment_over_rings(),
                     _ => increment_on_socket(),
                 };
                 let floor = self.add(&format!("{floor_name}, {words}"), Across, at(floor_task));
@@ -203,9 +211,10 @@ impl Planner<'_> {
         for placement in [Same, Across] {
             let raw = Task { depth: DEPTH, ..floor(Scenario::FloorSocket) };
             let raw = self.add("raw socket echo, 16 in flight", placement, raw);
-            let pipeline = Task { depth: DEPTH, ..Task::new(Scenario::Pipeline) };
-            let pipeline = self.add("pipeline of 16, socket", placement, pipeline);
+            let pipeline = self.add("pipeline of 16, socket", placement, pipeline_of(DEPTH));
             self.hold(pipeline, &[raw], Measure::Mean, Some(Goal::AtMost(1.3)));
+            let pipeline = Task { transport: Ring, ..pipeline_of(DEPTH) };
+            self.add("pipeline of 16, ring", placement, pipeline);
             let batch = Task { depth: DEPTH, ..Task::new(Scenario::Batch) };
             let batch = self.add("batch of 16, socket", placement, batch);
             self.hold(batch, &[raw], Measure::Mean, None);
@@ -299,6 +308,12 @@ impl Planner<'_> {
         let one = self.add("1 session, 4 workers", Unpinned, one);
         let many = self.add("1000 sessions, 4 workers", Unpinned, many);
         self.hold(many, &[one], Measure::CallsPerSecond, Some(Goal::AtLeast(0.5)));
+        let over_rings =
+            |case: usize| Task { transport: Ring, ..self.plan.cases[case].task.clone() };
+        let (one, many) = (over_rings(one), over_rings(many));
+        let one = self.add("1 session, ring, 4 workers", Unpinned, one);
+        let many = self.add("1000 sessions, ring, 4 workers", Unpinned, many);
+        self.hold(many, &[one], Measure::CallsPerSecond, Some(Goal::AtLeast(0.5)));
     }
 
     /// Every ordered pair of two peers, at least one of them foreign, held against this program
@@ -376,6 +391,14 @@ fn increment_on_socket() -> Task {
 
 fn increment_in_shared_memory() -> Task {
     Task { transport: Shared, ..Task::new(Scenario::Increment) }
+}
+
+fn pipeline_of(depth: usize) -> Task {
+    Task { depth, ..Task::new(Scenario::Pipeline) }
+}
+
+fn increment_over_rings() -> Task {
+    Task { transport: Ring, ..Task::new(Scenario::Increment) }
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ words! {
     Transport {
         Socket = "socket",
         Shared = "shm",
+        Ring = "ring",
     }
 }
 

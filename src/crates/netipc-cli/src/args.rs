@@ -55,8 +55,10 @@ pub struct Common {
 pub enum Transport {
     /// Shared memory if both sides can, else the socket.
     Auto,
-    /// Shared memory or nothing.
+    /// The shared memory of Netdata plugin-ipc or nothing.
     Shm,
+    /// Rings in shared memory or nothing.
+    Ring,
     /// The socket.
     Socket,
 }

@@ -102,6 +102,11 @@ impl Context {
                  directory is full; --transport auto goes on over the socket"
                     .into()
             }
+            ErrorKind::NoCommonProfile if self.common.transport == Transport::Ring => {
+                "the provider has no rings to offer: it is one of Netdata plugin-ipc, or serves \
+                 without; --transport auto goes on over what it has"
+                    .into()
+            }
             ErrorKind::TimedOut => {
                 format!("nothing came within {:?}; allow more with --timeout", self.common.timeout)
             }
@@ -120,6 +125,9 @@ pub fn session_options(transport: Transport, token: Token) -> SessionOptions {
         Transport::Socket => SessionOptions::default(),
         Transport::Shm => {
             SessionOptions { supported_profiles: profile::SHM, ..SessionOptions::shared_memory() }
+        }
+        Transport::Ring => {
+            SessionOptions { supported_profiles: profile::RING, ..SessionOptions::rings() }
         }
     };
     SessionOptions { auth_token: token.number(), response_growth_bytes: MAX_REPLY, ..options }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netipc::{Cache, ClientState, kinds::CgroupsSnapshot, proto::Service};
+use netipc::{Cache, ClientState, kinds::CgroupsSnapshot, proto::Service, transport::Carrier};
 
 use crate::{
     bell::{Bell, wait},
@@ -54,8 +54,8 @@ pub struct View {
     pub state: ClientState,
     /// How often there was a connection again after the first.
     pub reconnects: u32,
-    /// Whether the cgroups came through shared memory.
-    pub shared_memory: Option<bool>,
+    /// What carried the cgroups.
+    pub carrier: Option<Carrier>,
     /// Why the last refresh failed.
     pub error: Option<String>,
     /// What the refreshes came to.
@@ -111,7 +111,7 @@ impl Follower {
             age: status.last_refresh.map(|at| at.elapsed()),
             state: status.connection_state,
             reconnects: (status.connect_count + status.reconnect_count).saturating_sub(1),
-            shared_memory: status.shared_memory,
+            carrier: status.carrier,
             error: status.last_error,
             refreshes: self.shared.refreshes(),
             tally: (status.refresh_success_count, status.refresh_failure_count),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use netipc::{
     Client,
     kinds::{Orchestrator, cgroups_snapshot},
+    transport::Carrier,
 };
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -106,14 +107,18 @@ pub fn orchestrator_json(orchestrator: Orchestrator) -> serde_json::Value {
     orchestrator.name().map_or_else(|| orchestrator.0.into(), Into::into)
 }
 
-/// What carries a client's messages: `shm` or `socket`.
+/// What carries a client's messages: `ring`, `shm` or `socket`.
 pub fn transport<S: netipc::proto::Service>(client: &Client<S>) -> &'static str {
-    transport_name(client.session().is_some_and(netipc::transport::Session::is_shared_memory))
+    client.session().map_or("socket", |session| transport_name(session.carrier()))
 }
 
 /// The name of a transport in all that is printed.
-pub fn transport_name(is_shared_memory: bool) -> &'static str {
-    if is_shared_memory { "shm" } else { "socket" }
+pub fn transport_name(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Rings => "ring",
+        Carrier::SharedMemory => "shm",
+        _ => "socket",
+    }
 }
 
 /// A time as people read it: `84 ns`, `1.2 ms`, `3.4 s`.

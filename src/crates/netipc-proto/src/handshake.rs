@@ -22,7 +22,9 @@ pub mod profile {
     pub const SHM_FUTEX: u32 = 0x04;
     /// Reserved.
     pub const SHM_WAITADDR: u32 = 0x08;
-    /// All profiles that use shared memory.
+    /// Rings in shared memory without a name, on Linux. Not of Netdata plugin-ipc.
+    pub const RING: u32 = 0x10;
+    /// All profiles that use the shared memory of Netdata plugin-ipc.
     pub const SHM: u32 = SHM_HYBRID | SHM_FUTEX;
 }
 
@@ -333,7 +335,12 @@ impl HelloAck {
         packet
     }
 
-    /// Whether the session uses shared memory.
+    /// Whether the session uses rings.
+    pub fn uses_rings(&self) -> bool {
+        self.selected_profile & profile::RING != 0
+    }
+
+    /// Whether the session uses the shared memory of Netdata plugin-ipc.
     pub fn uses_shared_memory(&self) -> bool {
         self.selected_profile & profile::SHM != 0
     }

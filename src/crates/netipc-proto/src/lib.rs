@@ -49,6 +49,7 @@ mod lookup;
 pub mod parts;
 mod respond;
 pub mod retry;
+mod ring;
 mod service;
 pub mod session;
 mod stitch;
@@ -65,6 +66,7 @@ pub use crate::{
         Shortfall, push_item,
     },
     respond::{Declined, Handler, Response, respond, respond_one},
+    ring::RingHeader,
     service::Service,
     session::{Fault, Limits, Role, Rules},
     stitch::{Ceilings, Mismatch, Step, Stitch},

@@ -8,7 +8,7 @@ use std::{
 
 use netipc_proto::{
     DirectoryEntry, Field, Header, Hello, HelloAck, LabelEntry, Layout, LookupReplyHeader,
-    LookupRequestHeader, PartHeader,
+    LookupRequestHeader, PartHeader, RingHeader,
     kinds::{
         apps_lookup::{ProcessItem, ProcessKey},
         cgroups_lookup::CgroupItem,
@@ -33,6 +33,7 @@ const LAYOUTS: &[Layout] = &[
     PartHeader::LAYOUT,
     ProcessItem::LAYOUT,
     ProcessKey::LAYOUT,
+    RingHeader::LAYOUT,
     SnapshotItem::LAYOUT,
     SnapshotReplyHeader::LAYOUT,
     SnapshotRequest::LAYOUT,
@@ -40,7 +41,7 @@ const LAYOUTS: &[Layout] = &[
 ];
 
 /// Layouts of memory that this crate never sees.
-const ELSEWHERE: &[&str] = &["RegionHeader", "WindowsRegionHeader"];
+const ELSEWHERE: &[&str] = &["RegionHeader", "RingSlot", "WindowsRegionHeader"];
 
 /// A row of a layout table.
 #[derive(Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use netipc_proto::{Malformed, Service};
 use crate::{
     client::{Client, ClientOptions, ClientState},
     error::Result,
-    link::Session,
+    link::{Carrier, Session},
     sys::Abort,
 };
 
@@ -64,8 +64,8 @@ pub struct CacheStatus {
     pub connect_count: u32,
     /// How often it connected again after its session broke.
     pub reconnect_count: u32,
-    /// Whether the last refresh that succeeded came through shared memory; `None` before the first.
-    pub shared_memory: Option<bool>,
+    /// What carried the last refresh that succeeded; `None` before the first.
+    pub carrier: Option<Carrier>,
     /// When the last refresh succeeded.
     pub last_refresh: Option<Instant>,
     /// Why the last refresh failed; `None` if it did not.
@@ -163,7 +163,7 @@ impl<S: Snapshot> Cache<S> {
                 connection_state: ClientState::Disconnected,
                 connect_count: 0,
                 reconnect_count: 0,
-                shared_memory: None,
+                carrier: None,
                 last_refresh: None,
                 last_error: None,
             }),
@@ -182,7 +182,7 @@ impl<S: Snapshot> Cache<S> {
         let fetched = fetcher.fetch(&self.present);
         let client = &fetcher.client;
         let client_status = client.status();
-        let shared_memory = client.session().map(Session::is_shared_memory);
+        let carrier = client.session().map(Session::carrier);
         let mut status = lock(&self.status);
         status.connection_state = client_status.state;
         status.connect_count = client_status.connect_count;
@@ -191,7 +191,7 @@ impl<S: Snapshot> Cache<S> {
             Ok(()) => {
                 status.populated = true;
                 status.refresh_success_count = status.refresh_success_count.wrapping_add(1);
-                status.shared_memory = shared_memory;
+                status.carrier = carrier;
                 status.last_refresh = Some(Instant::now());
                 status.last_error = None;
                 Ok(())

@@ -1,6 +1,7 @@
 //! Both sides of the handshake over a socket (PROTOCOL.md, section 10).
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,10 +14,10 @@ use netipc_proto::{Agreement, Header, Hello, Refusal, Role, Terms, handshake::pr
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    link::Session,
+    link::{Handed, Handover, Link, RingEnd, Session, grant, receive_grant},
     options::SessionOptions,
     shm::{self, Place, Shared},
-    sys::Socket,
+    sys::{Packet, Socket},
     wait::Wait,
 };
 
@@ -50,7 +51,7 @@ impl Host {
         let Some(packet) = receive_short(socket)? else { return Ok(None) };
         let context = || String::from("agree with a client");
         match Hello::from_packet(&packet).and_then(|hello| self.agree(socket, &hello, terms)) {
-            Ok(session) => match socket.send(&session.agreement().packet(), &[]) {
+            Ok((session, handover)) => match reply(socket, session.agreement(), handover) {
                 Ok(true) => Ok(Some(session)),
                 Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
                 Err(cause) => Err(Error::system(context(), cause)),
@@ -71,25 +72,40 @@ impl Host {
         socket: &Arc<Socket>,
         hello: &Hello,
         mut terms: Terms,
-    ) -> Result<Session, Refusal> {
+    ) -> Result<(Session, Option<Handover>), Refusal> {
         loop {
             let number = self.session_ids.fetch_add(1, Relaxed);
             let agreement = terms.agree(hello, number)?;
-            let shared = if agreement.uses_shared_memory() {
-                match self.create(&agreement, terms.auth_token) {
-                    Ok(shared) => Some(shared),
-                    // A server that lives has a session of that number: the next may be free.
-                    Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
-                    Err(_) => {
-                        terms.supported_profiles &= !profile::SHM;
-                        continue;
-                    }
+            let (link, handover) = match self.link(socket, &agreement, terms.auth_token) {
+                Ok(made) => made,
+                // A server that lives has a session of that number: the next may be free.
+                Err(error) if error.kind() == ErrorKind::AddressInUse => continue,
+                Err(_) => {
+                    let without = if agreement.uses_rings() { profile::RING } else { profile::SHM };
+                    terms.supported_profiles &= !without;
+                    continue;
                 }
-            } else {
-                None
             };
-            return Ok(Session::over(Role::Server, Arc::clone(socket), shared, agreement));
+            let session = Session::over(Role::Server, Arc::clone(socket), link, agreement);
+            return Ok((session, handover));
         }
+    }
+
+    /// Makes what carries the messages of a session, and what the client needs to be given of it.
+    fn link(
+        &self,
+        socket: &Socket,
+        agreement: &Agreement,
+        auth_token: u64,
+    ) -> Result<(Link, Option<Handover>)> {
+        if agreement.uses_rings() {
+            let (ring, handover) = RingEnd::create(socket, agreement)?;
+            return Ok((Link::Ring(ring.into()), Some(handover)));
+        }
+        if agreement.uses_shared_memory() {
+            return Ok((Link::Region(self.create(agreement, auth_token)?), None));
+        }
+        Ok((Link::Socket, None))
     }
 
     /// Creates the region of a session.
@@ -113,39 +129,57 @@ impl Host {
     }
 }
 
-/// Connects a socket and asks for a session.
+/// Grants a session. Whether there was room for the packet.
+fn reply(socket: &Socket, agreement: &Agreement, handover: Option<Handover>) -> io::Result<bool> {
+    let packet = agreement.packet();
+    match &handover {
+        Some(handover) => grant(socket, &packet, handover),
+        None => socket.send(&packet, &[]),
+    }
+}
+
+/// Connects a socket and asks for a session. Beside what was agreed: the descriptors that came along.
 pub(crate) fn greet(
     path: &Path,
     options: &SessionOptions,
     wait: Wait<'_>,
-) -> Result<(Socket, Agreement)> {
+) -> Result<(Socket, Agreement, Handed)> {
     let wait = wait.capped(HANDSHAKE);
     let socket = Socket::connect(path, wait)?;
     let offer = options.offer(socket.max_packet());
     let context = || format!("agree with {}", path.display());
-    let asked = ask(&socket, &offer, wait).map_err(|error| error.within(context()))?;
-    let agreement = offer.agreement(&asked).map_err(|refusal| refused(refusal, context()))?;
-    Ok((socket, agreement))
+    let (packet, handed) = ask(&socket, &offer, wait).map_err(|error| error.within(context()))?;
+    let agreement = offer.agreement(&packet).map_err(|refusal| refused(refusal, context()))?;
+    Ok((socket, agreement, handed))
 }
 
-/// Sends a HELLO and returns the packet that answers it.
-fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<Vec<u8>> {
+/// Sends a HELLO and returns the packet that answers it, and the descriptors that came along.
+fn ask(socket: &Socket, offer: &Hello, wait: Wait<'_>) -> Result<(Vec<u8>, Handed)> {
     let hello = offer.packet();
     while !socket.send(&hello, &[]).map_err(|cause| Error::system("send a HELLO", cause))? {
         socket.wait_writable(wait)?;
     }
+    let mut handed = Handed::default();
     loop {
-        if let Some(packet) = receive_short(socket)? {
-            return Ok(packet);
+        let mut bytes = [0; LONGEST];
+        if let Some(packet) = short(receive_grant(socket, &mut bytes, &mut handed), &bytes)? {
+            return Ok((packet, handed));
         }
         socket.wait_readable(wait)?;
     }
 }
 
-/// Takes one packet of the handshake if it is there. Longer ones are cut: what counts stands first.
+/// What is read of a packet of the handshake. Longer ones are cut: what counts stands first.
+const LONGEST: usize = 128;
+
+/// Takes one packet of the handshake if it is there.
 pub(crate) fn receive_short(socket: &Socket) -> Result<Option<Vec<u8>>> {
-    let mut bytes = [0; 128];
-    match socket.receive(&mut bytes, &mut []) {
+    let mut bytes = [0; LONGEST];
+    short(socket.receive(&mut bytes, &mut []), &bytes)
+}
+
+fn short(received: io::Result<Option<Packet>>, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+    match received {
         Ok(None) => Ok(None),
         Ok(Some(packet)) if packet.len == 0 => Err(ErrorKind::Disconnected.into()),
         Ok(Some(packet)) => Ok(Some(bytes[..packet.len].to_vec())),

@@ -1,8 +1,16 @@
 //! A session: whole messages out, whole messages in, over a socket or shared memory
 //! (PROTOCOL.md, sections 6 to 9).
 
+#[cfg(not(target_os = "linux"))]
+mod no_ring;
+mod records;
+#[cfg(target_os = "linux")]
+mod ring;
+#[cfg(not(target_os = "linux"))]
+use no_ring as ring;
+
 use std::{
-    mem,
+    io, mem,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,6 +23,8 @@ use netipc_proto::{
     session::check_batch,
 };
 
+use records::Partial;
+
 use crate::{
     endpoint::socket_path,
     error::{Error, ErrorKind, Result},
@@ -22,11 +32,13 @@ use crate::{
     options::SessionOptions,
     shm::{Place, Shared, Taken},
     spin::{Spin, Spinner},
-    sys::{PeerCredentials, Socket},
+    sys::{Interest, PeerCredentials, Poller, Socket},
     wait::Wait,
 };
 
-/// Shared memory has no descriptor to wait for, so the socket and the abort are looked at this
+pub(crate) use ring::{Handed, Handover, RingEnd, grant, receive_grant};
+
+/// A region has no descriptor to wait for, so the socket and the abort are looked at this
 /// often while somebody waits there whom nobody rings. A message ends the wait at once all the same.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -46,12 +58,13 @@ const KEPT_ROOM: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Session {
     /// Dropped before the socket, so that the region is gone when the peer notices the end.
-    shared: Option<Shared>,
+    link: Link,
     socket: Arc<Socket>,
     agreement: Agreement,
     rules: Rules,
     outgoing: Option<Outgoing>,
     incoming: Option<Join>,
+    partial: Option<Partial>,
     /// Where messages arrive, envelope first. Its length is the room there is; how much of it is the
     /// current payload, `payload_len` says.
     inbox: Vec<u8>,
@@ -62,12 +75,34 @@ pub struct Session {
     spinner: Spinner,
 }
 
-/// A message of which some packets are sent.
+/// What carries the messages of a session once it was agreed on.
 #[derive(Debug)]
-struct Outgoing {
-    header: Header,
-    cut: Cut,
-    next: Part,
+pub(crate) enum Link {
+    /// The socket itself.
+    Socket,
+    /// A region of the shared memory of Netdata plugin-ipc.
+    Region(Shared),
+    /// Rings.
+    Ring(Box<RingEnd>),
+}
+
+/// What carries the messages of a session, as its users are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// The socket.
+    Socket,
+    /// The shared memory of Netdata plugin-ipc: one message at a time in each direction.
+    SharedMemory,
+    /// Rings in shared memory: many messages at a time.
+    Rings,
+}
+
+/// A message that is sent in part.
+#[derive(Debug)]
+enum Outgoing {
+    Packets { header: Header, cut: Cut, next: Part },
+    Records { header: Header, done: usize },
 }
 
 impl Session {
@@ -91,62 +126,49 @@ impl Session {
         wait: Wait<'_>,
     ) -> Result<Session> {
         let path = socket_path(dir, service)?;
-        let (socket, agreement) = greet(&path, options, wait)?;
-        let over = |socket: Socket, shared, agreement| {
-            let mut session = Session::over(Role::Client, socket.into(), shared, agreement);
-            session.set_spin(options.spin);
-            session
-        };
-        if !agreement.uses_shared_memory() {
-            return Ok(over(socket, None, agreement));
-        }
-        let place = Place {
-            dir,
-            service,
-            session_id: agreement.session_id,
-            profile: agreement.selected_profile,
-            auth_token: options.auth_token,
-        };
-        match Shared::attach(&place) {
-            Ok(shared) => Ok(over(socket, Some(shared), agreement)),
-            Err(error) => {
-                let cause = Error::from(error);
-                drop(socket);
-                let baseline = SessionOptions {
-                    supported_profiles: options.supported_profiles & !profile::SHM,
-                    preferred_profiles: options.preferred_profiles & !profile::SHM,
-                    ..options.clone()
-                };
-                if baseline.supported_profiles == 0 {
-                    // A region that is missing is not a service that is missing.
-                    let kind = match cause.kind() {
-                        ErrorKind::NotFound | ErrorKind::PermissionDenied => ErrorKind::System,
-                        kind => kind,
-                    };
-                    return Err(cause.with_kind(kind));
+        let mut offered = options.clone();
+        let mut fallback = None;
+        loop {
+            let (socket, agreement, handed) = greet(&path, &offered, wait)?;
+            let cause = match Link::join(dir, service, &offered, &socket, &agreement, handed) {
+                Ok(link) => {
+                    let mut session = Session::over(Role::Client, socket.into(), link, agreement);
+                    session.set_spin(options.spin);
+                    session.fallback = fallback;
+                    return Ok(session);
                 }
-                let (socket, agreement) = greet(&path, &baseline, wait)?;
-                let mut session = over(socket, None, agreement);
-                session.fallback = Some(cause);
-                Ok(session)
+                Err(cause) => cause,
+            };
+            // On the same session the server would wait where this side is not.
+            drop(socket);
+            let without = match agreement.uses_rings() {
+                true => !profile::RING,
+                false => !profile::SHM,
+            };
+            offered.supported_profiles &= without;
+            offered.preferred_profiles &= without;
+            if offered.supported_profiles == 0 {
+                // Memory that is missing is not a service that is missing.
+                let kind = match cause.kind() {
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied => ErrorKind::System,
+                    kind => kind,
+                };
+                return Err(cause.with_kind(kind));
             }
+            fallback.get_or_insert(cause);
         }
     }
 
     /// A session that was agreed on over `socket`.
-    pub(crate) fn over(
-        role: Role,
-        socket: Arc<Socket>,
-        shared: Option<Shared>,
-        agreement: Agreement,
-    ) -> Self {
+    pub(crate) fn over(role: Role, socket: Arc<Socket>, link: Link, agreement: Agreement) -> Self {
         Session {
-            shared,
+            link,
             socket,
             rules: Rules::new(role, &agreement),
             agreement,
             outgoing: None,
             incoming: None,
+            partial: None,
             inbox: Vec::new(),
             payload_len: 0,
             refused: None,
@@ -172,12 +194,21 @@ impl Session {
         self.agreement = agreement;
     }
 
-    /// Whether messages travel through shared memory.
-    pub fn is_shared_memory(&self) -> bool {
-        self.shared.is_some()
+    /// What carries the messages.
+    pub fn carrier(&self) -> Carrier {
+        match self.link {
+            Link::Socket => Carrier::Socket,
+            Link::Region(_) => Carrier::SharedMemory,
+            Link::Ring(_) => Carrier::Rings,
+        }
     }
 
-    /// Why messages travel over the socket although shared memory was agreed on first.
+    /// Whether messages travel through shared memory of either kind.
+    pub fn is_shared_memory(&self) -> bool {
+        self.carrier() != Carrier::Socket
+    }
+
+    /// Why messages do not travel through the shared memory that was agreed on first.
     pub fn fallback(&self) -> Option<&Error> {
         self.fallback.as_ref()
     }
@@ -211,7 +242,14 @@ impl Session {
     /// session can be used further. After any other error it cannot.
     pub fn send(&mut self, header: &Header, payload: &[u8], wait: Wait<'_>) -> Result<()> {
         while !self.try_send(header, payload)? {
-            self.socket.wait_writable(wait)?;
+            match &mut self.link {
+                Link::Ring(ring) => {
+                    ring.wait(&self.socket, wait)?;
+                    // Hung up or not, the next attempt tells.
+                    ring.rise(&self.socket)?;
+                }
+                _ => self.socket.wait_writable(wait)?,
+            }
         }
         Ok(())
     }
@@ -223,34 +261,51 @@ impl Session {
     ///
     /// As [`send`](Self::send).
     pub fn try_send(&mut self, header: &Header, payload: &[u8]) -> Result<bool> {
-        let mut outgoing = match self.outgoing.take() {
+        let outgoing = match self.outgoing.take() {
             Some(begun) => begun,
             None => {
                 let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
                 let header = Header { payload_len, ..*header };
                 self.rules.send(&header)?;
-                if self.shared.is_some() {
-                    return self.send_shared(&header, payload).map(|()| true);
+                match &self.link {
+                    Link::Region(_) => return self.send_shared(&header, payload).map(|()| true),
+                    Link::Ring(_) => Outgoing::Records { header, done: 0 },
+                    Link::Socket => {
+                        let begun = Cut::new(&header, self.agreement.agreed_packet_size);
+                        let mut cut = begun.inspect_err(|_| self.rules.unsend(&header))?;
+                        let next = cut.next().expect("every message has a first packet");
+                        Outgoing::Packets { header, cut, next }
+                    }
                 }
-                let begun = Cut::new(&header, self.agreement.agreed_packet_size);
-                let mut cut = begun.inspect_err(|_| self.rules.unsend(&header))?;
-                let next = cut.next().expect("every message has a first packet");
-                Outgoing { header, cut, next }
             }
         };
+        match outgoing {
+            Outgoing::Packets { header, cut, next } => {
+                self.send_packets(header, cut, next, payload)
+            }
+            Outgoing::Records { header, done } => self.send_records(header, payload, done),
+        }
+    }
+
+    fn send_packets(
+        &mut self,
+        header: Header,
+        mut cut: Cut,
+        mut next: Part,
+        payload: &[u8],
+    ) -> Result<bool> {
         loop {
-            let Part { head, payload: range } = &outgoing.next;
-            match self.socket.send(head, &payload[range.clone()]) {
-                Ok(true) => match outgoing.cut.next() {
-                    Some(next) => outgoing.next = next,
+            match self.socket.send(&next.head, &payload[next.payload.clone()]) {
+                Ok(true) => match cut.next() {
+                    Some(following) => next = following,
                     None => return Ok(true),
                 },
                 Ok(false) => {
-                    self.outgoing = Some(outgoing);
+                    self.outgoing = Some(Outgoing::Packets { header, cut, next });
                     return Ok(false);
                 }
                 Err(cause) => {
-                    self.rules.unsend(&outgoing.header);
+                    self.rules.unsend(&header);
                     return Err(Error::system("send to the peer", cause));
                 }
             }
@@ -258,7 +313,7 @@ impl Session {
     }
 
     fn send_shared(&mut self, header: &Header, payload: &[u8]) -> Result<()> {
-        let shared = self.shared.as_mut().expect("only called with shared memory");
+        let Link::Region(shared) = &mut self.link else { unreachable!("only called with one") };
         if self.rules.in_flight() > 1 {
             self.rules.unsend(header);
             let why = "send over shared memory before the response to the last request";
@@ -278,8 +333,10 @@ impl Session {
     /// [`ErrorKind::LimitExceeded`], [`ErrorKind::Protocol`], [`ErrorKind::Parts`],
     /// [`ErrorKind::UnknownId`] if the peer breaks the rules. The session cannot be used further.
     pub fn receive(&mut self, wait: Wait<'_>) -> Result<Header> {
-        if self.shared.is_some() {
-            return self.receive_shared(wait, GLANCE);
+        match self.link {
+            Link::Region(_) => return self.receive_shared(wait, GLANCE),
+            Link::Ring(_) => return self.receive_records(wait),
+            Link::Socket => {}
         }
         wait.check_abort()?;
         // The answer to the only request is never there yet; looking for it once would cost a call.
@@ -304,7 +361,7 @@ impl Session {
     /// As [`try_receive`](Self::try_receive).
     pub(crate) fn look(&mut self, may_go_on: impl FnMut() -> bool) -> Result<Option<Header>> {
         let mut spinner = mem::take(&mut self.spinner);
-        let found = spinner.look(|| self.try_receive(), may_go_on);
+        let found = spinner.look(|| self.take(), may_go_on);
         self.spinner = spinner;
         found
     }
@@ -318,14 +375,33 @@ impl Session {
         self.look(may_go_on)
     }
 
-    /// From here on the session is waited for by other means, until [`wake`](Self::wake).
-    pub(crate) fn lie_down(&mut self) {
+    /// From here on the session is waited for by other means, until [`wake`](Self::wake). Whether it
+    /// may be: `false` if there is something after all.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), without those of waiting.
+    pub(crate) fn lie_down(&mut self) -> Result<bool> {
+        if let Link::Ring(ring) = &mut self.link
+            && !ring.await_record(&self.socket)?
+        {
+            return Ok(false);
+        }
         self.spinner.lie_down(Instant::now());
+        Ok(true)
     }
 
     /// It was waited for by other means, and now there is something.
-    pub(crate) fn wake(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), without those of waiting.
+    pub(crate) fn wake(&mut self) -> Result<()> {
         self.spinner.wake();
+        match &mut self.link {
+            Link::Ring(ring) => ring.rise(&self.socket),
+            _ => Ok(()),
+        }
     }
 
     /// As [`receive`](Self::receive) in shared memory, without looking around: for who rings the
@@ -349,14 +425,22 @@ impl Session {
     ///
     /// As [`receive`](Self::receive), without those of waiting.
     pub fn try_receive(&mut self) -> Result<Option<Header>> {
-        if let Some(shared) = &mut self.shared {
-            let limit = message_limit(&self.rules);
-            return match shared.poll(limit)? {
+        match self.link {
+            Link::Ring(_) => self.try_receive_records(),
+            _ => self.take(),
+        }
+    }
+
+    /// As [`try_receive`](Self::try_receive), but nobody makes the descriptor readable afterwards.
+    pub(crate) fn take(&mut self) -> Result<Option<Header>> {
+        match &mut self.link {
+            Link::Socket => self.receive_packets(None),
+            Link::Ring(_) => self.take_records(),
+            Link::Region(shared) => match shared.poll(message_limit(&self.rules))? {
                 Some(length) => self.take_shared(length).map(Some),
                 None => Ok(None),
-            };
+            },
         }
-        self.receive_packets(None)
     }
 
     /// Receives from the socket until a message is whole. Blocks for it if there is a `wait`, which
@@ -441,7 +525,7 @@ impl Session {
         loop {
             let remaining = wait.remaining_at(now)?;
             let limit = message_limit(&self.rules);
-            let shared = self.shared.as_mut().expect("only called with shared memory");
+            let Link::Region(shared) = &mut self.link else { unreachable!("only called with one") };
             let slice = remaining.map_or(glance, |left| left.min(glance));
             let until = now.checked_add(slice);
             match shared.take(limit, until)? {
@@ -468,7 +552,7 @@ impl Session {
 
     /// Copies the message of `length` bytes out of shared memory, then looks at the copy.
     fn take_shared(&mut self, length: usize) -> Result<Header> {
-        let shared = self.shared.as_ref().expect("only called with shared memory");
+        let Link::Region(shared) = &self.link else { unreachable!("only called with one") };
         let Some(payload_len) = length.checked_sub(Header::LEN) else {
             return Err(Fault::Length.into());
         };
@@ -499,6 +583,27 @@ impl Session {
         self.refused.as_ref()
     }
 
+    /// What a send without room waits for.
+    pub(crate) fn interest_to_send(&self) -> Interest {
+        match self.link {
+            Link::Ring(_) => Interest::Readable,
+            _ => Interest::Writable,
+        }
+    }
+
+    /// Lets `poller`, which knows the socket by `token`, watch the session for one event more.
+    pub(crate) fn rearm(
+        &mut self,
+        poller: &Poller,
+        token: u64,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match &mut self.link {
+            Link::Ring(ring) => ring.rearm(&self.socket, poller, token, interest),
+            _ => poller.rearm(&*self.socket, token, interest),
+        }
+    }
+
     pub(crate) fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }
@@ -508,16 +613,49 @@ impl Session {
     }
 
     pub(crate) fn shared(&self) -> Option<&Shared> {
-        self.shared.as_ref()
+        match &self.link {
+            Link::Region(shared) => Some(shared),
+            _ => None,
+        }
     }
 
     pub(crate) fn shared_mut(&mut self) -> Option<&mut Shared> {
-        self.shared.as_mut()
+        match &mut self.link {
+            Link::Region(shared) => Some(shared),
+            _ => None,
+        }
     }
 }
 
 fn head_of(packet: &mut [u8]) -> &mut [u8; Header::LEN] {
     packet.first_chunk_mut().expect("there is room for an envelope")
+}
+
+impl Link {
+    /// The client's end of what was agreed on.
+    fn join(
+        dir: &Path,
+        service: &str,
+        options: &SessionOptions,
+        socket: &Socket,
+        agreement: &Agreement,
+        handed: Handed,
+    ) -> Result<Self> {
+        if agreement.uses_rings() {
+            return Ok(Link::Ring(RingEnd::join(socket, handed)?.into()));
+        }
+        if agreement.uses_shared_memory() {
+            let place = Place {
+                dir,
+                service,
+                session_id: agreement.session_id,
+                profile: agreement.selected_profile,
+                auth_token: options.auth_token,
+            };
+            return Ok(Link::Region(Shared::attach(&place)?));
+        }
+        Ok(Link::Socket)
+    }
 }
 
 /// The longest message that may come in, envelope included.

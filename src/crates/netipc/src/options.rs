@@ -6,7 +6,10 @@ use netipc_proto::{
     retry::Capacity,
 };
 
-use crate::{shm::USUAL_PROFILES, spin::Spin};
+use crate::{
+    shm::{RING_PROFILE, USUAL_PROFILES},
+    spin::Spin,
+};
 
 /// What a client asks for when it makes a session, or a server grants at most.
 ///
@@ -61,6 +64,16 @@ impl SessionOptions {
         }
     }
 
+    /// The usual options, with rings where both sides have them, else the shared memory of Netdata
+    /// plugin-ipc, and else the socket.
+    pub fn rings() -> Self {
+        SessionOptions {
+            supported_profiles: profile::BASELINE | USUAL_PROFILES | RING_PROFILE,
+            preferred_profiles: USUAL_PROFILES | RING_PROFILE,
+            ..Self::default()
+        }
+    }
+
     /// What a server takes: it grows by itself only if it is not configured.
     pub(crate) fn request_limit(&self) -> Capacity {
         Capacity::configured(self.max_request_payload_bytes, defaults::REQUEST_BYTES)
@@ -89,7 +102,8 @@ impl SessionOptions {
 
     /// The profiles, of which there is always one.
     fn supported(&self) -> u32 {
-        or_usual(self.supported_profiles, profile::BASELINE)
+        // Whoever asks for rings where there are none gets what else is supported.
+        or_usual(self.supported_profiles, profile::BASELINE) & !(profile::RING & !RING_PROFILE)
     }
 
     fn packet_size(&self, most: u32) -> u32 {

@@ -9,7 +9,7 @@ mod handles;
 
 use std::{io, path::Path, ptr::NonNull, time::Instant};
 
-use netipc_proto::{Agreement, Header, Hello, Service};
+use netipc_proto::{Agreement, Header, Hello, Service, handshake::profile};
 
 use crate::{
     client::Client,
@@ -42,6 +42,15 @@ pub struct Packet {
     pub truncated: bool,
 }
 
+/// Rings come with descriptors, for which users of a bare socket have no place.
+fn without_rings(options: &SessionOptions) -> SessionOptions {
+    SessionOptions {
+        supported_profiles: options.supported_profiles & !profile::RING,
+        preferred_profiles: options.preferred_profiles & !profile::RING,
+        ..options.clone()
+    }
+}
+
 impl Socket {
     /// Connects to `service` in `dir` and agrees on a session.
     ///
@@ -54,7 +63,8 @@ impl Socket {
         options: &SessionOptions,
         wait: Wait<'_>,
     ) -> Result<(Socket, Agreement)> {
-        let (socket, agreement) = greet(&socket_path(dir, service)?, options, wait)?;
+        let (socket, agreement, _) =
+            greet(&socket_path(dir, service)?, &without_rings(options), wait)?;
         Ok((Socket(socket), agreement))
     }
 
@@ -77,7 +87,7 @@ impl Socket {
             }
             self.0.wait_readable(wait)?;
         };
-        let terms = options.terms(self.0.max_packet());
+        let terms = without_rings(options).terms(self.0.max_packet());
         let agreed = Hello::from_packet(&packet).and_then(|hello| terms.agree(&hello, session_id));
         match agreed {
             Ok(agreement) => {

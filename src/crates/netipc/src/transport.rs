@@ -43,7 +43,7 @@ use crate::{
     wait::Wait,
 };
 
-pub use crate::link::Session;
+pub use crate::link::{Carrier, Session};
 
 /// How a listener takes clients.
 #[derive(Clone, Debug)]
@@ -193,7 +193,7 @@ mod descriptors {
 
     impl AsFd for Session {
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.socket().as_fd()
+            self.watch()
         }
     }
 }

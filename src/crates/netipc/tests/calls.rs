@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Dir, Running, carriers, client, increment_server, know_all, served, snapshot_of};
+use common::{
+    Dir, Running, carriers, client, increment_server, is_over, know_all, served, snapshot_of,
+};
 use netipc::{
     ErrorKind, ServerOptions, SessionOptions,
     kinds::{CgroupsLookup, CgroupsSnapshot, Increment, cgroups_lookup},
@@ -14,8 +16,7 @@ fn answers_many_calls_of_one_client() {
         let dir = Dir::new();
         let _server = increment_server(&dir, served(&session));
         let mut client = client::<Increment>(&dir, "increment", &session);
-        let shared = client.session().unwrap().is_shared_memory();
-        assert_eq!(shared, carrier == "shared memory");
+        assert!(is_over(&client, carrier));
         for number in 0..2000 {
             assert_eq!(client.call(number).unwrap(), number + 1, "over {carrier}");
         }

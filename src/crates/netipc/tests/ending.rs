@@ -18,7 +18,7 @@ use netipc::{
     Declined, ErrorKind, Server, ServerOptions, SessionOptions, Wait,
     kinds::{Increment, increment},
     proto::Header,
-    transport::{Listener, ListenerOptions, Session},
+    transport::{Carrier, Listener, ListenerOptions, Session},
 };
 
 /// Far more than anything here takes, and far less than the usual timeout.
@@ -56,7 +56,7 @@ fn silent_connectors_cost_others_nothing_and_do_not_delay_the_end() {
         let mut client = client::<Increment>(&dir, "increment", &session);
         assert_eq!(client.call(1).unwrap(), 2, "over {carrier}");
         // Who said nothing has no region.
-        let shared = client.session().unwrap().is_shared_memory();
+        let shared = client.session().unwrap().carrier() == Carrier::SharedMemory;
         let files = dir.entries();
         let regions = files.iter().filter(|name| name.ends_with(".ipcshm")).count();
         assert_eq!(regions, usize::from(shared && REGIONS_ARE_FILES), "{files:?}");

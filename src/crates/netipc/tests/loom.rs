@@ -1,11 +1,11 @@
-//! A lane under every order in which two threads may run and see each other's writes.
+//! Lanes and rings under every order in which two threads may run and see each other's writes.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" cargo test --release -p netipc --test loom
 //! ```
 //!
-//! The lane is the one of the library, with the atomics of the model in place of the real ones. The
-//! kernel's part, sleeping and waking, is modelled below.
+//! Both are those of the library, with the atomics of the model in place of the real ones. The
+//! kernel's part, sleeping and waking, is modelled here.
 #![cfg(loom)]
 
 /// What the lane finds as the atomics of its crate.
@@ -19,6 +19,11 @@ mod atomic {
 #[path = "../src/shm/lane.rs"]
 #[allow(dead_code)]
 mod lane;
+#[path = "../src/shm/ring.rs"]
+#[allow(dead_code)]
+mod ring;
+#[path = "loom/ring.rs"]
+mod ring_model;
 
 use std::time::Instant;
 

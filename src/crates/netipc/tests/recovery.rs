@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::{path::Path, thread, time::Duration};
 
 use common::{
-    Dir, Running, await_that, carriers, client, increment_server, patient,
+    Dir, Running, await_that, carriers, client, increment_server, is_over, patient,
     peer::{Fake, RawListener},
     process::{Child, REGIONS_ARE_FILES, await_parent, part, tell},
     served, timed,
@@ -48,8 +48,7 @@ fn carries_a_mebibyte_and_64_of_them_with_the_usual_packet_size() {
             let _server =
                 Running::<StringReverse>::start(&dir, "reverse", served(&session), reverse);
             let mut client = client::<StringReverse>(&dir, "reverse", &session);
-            let shared = client.session().unwrap().is_shared_memory();
-            assert_eq!(shared, carrier == "shared memory");
+            assert!(is_over(&client, carrier));
             // A pattern that no packet ends with, so that parts out of order would be seen.
             let pattern: Vec<u8> = (0..8191u32).map(|at| (at * 31 / 7) as u8).collect();
             let mut text = pattern.repeat(size / pattern.len() + 1);
@@ -104,7 +103,7 @@ fn a_call_whose_server_is_killed_is_answered_by_the_next() {
         assert!(took < SOON);
         assert_eq!(client.status().state, ClientState::Ready);
         assert_eq!((client.status().reconnect_count, client.status().call_count), (1, 1));
-        assert_eq!(client.session().unwrap().is_shared_memory(), carrier == "shared memory");
+        assert!(is_over(&client, carrier));
     }
 }
 

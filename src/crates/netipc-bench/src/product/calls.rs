@@ -114,6 +114,6 @@ pub(super) fn on_many_sessions(case: &Case<'_>) -> Result<()> {
 fn open(case: &Case<'_>) -> Result<Session> {
     let options = session(&case.task);
     let session = Session::connect(case.dir, case.service, &options, Wait::at_most(LIMIT))?;
-    ensure_transport(session.is_shared_memory(), case)?;
+    ensure_transport(session.carrier(), case)?;
     Ok(session)
 }

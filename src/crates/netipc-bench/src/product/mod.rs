@@ -11,6 +11,7 @@ use netipc::{
     Client, ClientOptions, Handler, Server, ServerOptions, SessionOptions,
     kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot, Increment},
     proto::Service,
+    transport::Carrier,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -76,13 +77,17 @@ fn connected<S: Service>(case: &Case<'_>) -> Result<Client<S>> {
         Some(error) => error.to_string(),
         None => "no session".into(),
     })?;
-    ensure_transport(session.is_shared_memory(), case)?;
+    ensure_transport(session.carrier(), case)?;
     Ok(client)
 }
 
-fn ensure_transport(is_shared_memory: bool, case: &Case<'_>) -> Result<()> {
-    let wanted = case.task.transport == Transport::Shared;
-    ensure!(is_shared_memory == wanted, "the session is not over {}", case.task.transport);
+fn ensure_transport(carrier: Carrier, case: &Case<'_>) -> Result<()> {
+    let wanted = match case.task.transport {
+        Transport::Socket => Carrier::Socket,
+        Transport::Shared => Carrier::SharedMemory,
+        Transport::Ring => Carrier::Rings,
+    };
+    ensure!(carrier == wanted, "the session is not over {}", case.task.transport);
     Ok(())
 }
 
@@ -95,6 +100,7 @@ fn session(task: &Task) -> SessionOptions {
     let usual = match task.transport {
         Transport::Socket => SessionOptions::default(),
         Transport::Shared => SessionOptions::shared_memory(),
+        Transport::Ring => SessionOptions::rings(),
     };
     let bytes = |per_item: usize| u32::try_from(64 + per_item * task.items).unwrap_or(u32::MAX);
     match task.scenario {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netipc::ClientState;
+use netipc::{ClientState, transport::Carrier};
 
 use crate::{
     follow::View,
@@ -26,8 +26,12 @@ pub fn state_line(view: &View, look: Look) -> String {
         _ if view.tally == (0, 0) => ("connecting", style::ODD),
         _ => ("provider lost", style::BAD),
     };
-    let carrier = view.shared_memory.map(|shared| {
-        let over = if shared { "shared memory" } else { "socket" };
+    let carrier = view.carrier.map(|carrier| {
+        let over = match carrier {
+            Carrier::Rings => "rings",
+            Carrier::SharedMemory => "shared memory",
+            _ => "socket",
+        };
         if view.fresh { format!("over {over}") } else { format!("was over {over}") }
     });
     let took = view.refreshes.took.map(|took| format!("snapshot in {}", rows::time(took)));
@@ -137,7 +141,7 @@ mod tests {
             age: Some(Duration::from_millis(300)),
             state: ClientState::Ready,
             reconnects: 0,
-            shared_memory: Some(true),
+            carrier: Some(Carrier::SharedMemory),
             error: None,
             refreshes: Refreshes { count: 1, took: Some(Duration::from_micros(84)) },
             tally: (1, 0),

@@ -138,7 +138,7 @@ impl Listed {
                     listed.pid = Some(peer.pid);
                     listed.uid = Some(peer.uid);
                 }
-                listed.transport = Some(rows::transport_name(session.is_shared_memory()));
+                listed.transport = Some(rows::transport_name(session.carrier()));
                 listed.note = session.fallback().map(|why| format!("no shared memory: {why}"));
             }
             Err(why) => (listed.state, listed.note) = state(&why, &found),

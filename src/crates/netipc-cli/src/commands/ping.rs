@@ -6,7 +6,7 @@ use netipc::{
     Client, Error, Wait,
     kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot, Increment, StringReverse},
     proto::Service,
-    transport::Session,
+    transport::{Carrier, Session},
 };
 use serde::Serialize;
 
@@ -146,14 +146,14 @@ fn calls<S: Service>(
 /// A service of unknown kind can be greeted, if nothing else.
 fn handshakes(context: &Context, service: &str, count: u32) -> Result<Measured, Failure> {
     let options = context.session_options();
-    let mut is_shared_memory = false;
+    let mut carrier = Carrier::Socket;
     let times = times(context, service, count, || {
         let wait = Wait::at_most(context.common.timeout);
         let session = Session::connect(&context.run_dir, service, &options, wait)?;
-        is_shared_memory = session.is_shared_memory();
+        carrier = session.carrier();
         Ok(())
     })?;
-    let transport = rows::transport_name(is_shared_memory);
+    let transport = rows::transport_name(carrier);
     Ok(summary(service, times, "a session (its kind is not known here)", transport))
 }
 

@@ -183,7 +183,7 @@ impl Changes {
                 item: None,
             })?);
         }
-        let transport = rows::transport_name(view.shared_memory == Some(true));
+        let transport = view.carrier.map_or("socket", rows::transport_name);
         let items = rows::count(view.rows.len(), "cgroup");
         note(format_args!("connected over {transport}: {items}"));
         Ok(())

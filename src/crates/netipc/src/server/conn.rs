@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,9 +18,9 @@ use netipc_proto::{
 use super::core::Core;
 use crate::{
     error::{Error, ErrorKind, Result},
-    link::Session,
+    link::{Carrier, Session},
     shm::Bell,
-    sys::{Interest, Socket},
+    sys::{Interest, Poller, Socket},
 };
 
 /// A client, from being accepted to hanging up.
@@ -37,9 +38,9 @@ pub(super) struct Conn {
 pub(super) enum Stage {
     /// It was accepted and has said nothing yet.
     Greeting,
-    /// Over a socket: served by the workers.
+    /// Over a socket or rings: served by the workers.
     Open(Box<Open>),
-    /// Over shared memory: served by a thread of its own.
+    /// Over a region of shared memory: served by a thread of its own.
     Shared,
     /// It is over.
     Ended,
@@ -59,10 +60,20 @@ impl Open {
             Ok(true) => response.hang_up.then_some(After::End),
             Ok(false) => {
                 self.unsent = Some((response, payload.into_owned()));
-                Some(After::Watch(Interest::Writable))
+                Some(After::Watch(self.session.interest_to_send()))
             }
             Err(_) => Some(After::End),
         }
+    }
+
+    /// Lets `poller` watch it for one event more.
+    pub(super) fn rearm(
+        &mut self,
+        poller: &Poller,
+        token: u64,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.session.rearm(poller, token, interest)
     }
 }
 
@@ -70,6 +81,8 @@ impl Open {
 pub(super) enum After {
     /// Watch it for this.
     Watch(Interest),
+    /// Serve it again when others had their turn.
+    Again,
     /// Give it a thread of its own.
     Thread(Box<Session>),
     /// Forget it.
@@ -147,7 +160,7 @@ impl Core {
                     if !self.greeted(conn) {
                         return After::End;
                     }
-                    if session.is_shared_memory() {
+                    if session.carrier() == Carrier::SharedMemory {
                         *stage = Stage::Shared;
                         return After::Thread(Box::new(session));
                     }
@@ -167,28 +180,35 @@ impl Core {
         }
     }
 
-    /// Answers requests over a socket until there is none, or no room for the answer.
+    /// Answers requests over a socket or rings until there is none, or no room for the answer.
     ///
     /// Where it pays the worker looks for the next request before it leaves, as long as nobody else
     /// waits for a worker. The poller does not watch this client meanwhile, so no other is woken.
     fn converse(&self, open: &mut Open, out: &mut Vec<u8>) -> After {
-        open.session.wake();
+        if open.session.wake().is_err() {
+            return After::End;
+        }
+        // The poller said so.
+        let mut is_there = true;
         for turn in 1.. {
             if let Some((response, payload)) = open.unsent.take()
                 && let Some(after) = open.deliver(response, payload.into())
             {
                 return after;
             }
-            let received = match turn {
-                // The poller said that there is something.
-                1 => open.session.try_receive(),
-                _ => open.session.look_on(|| !self.poller.is_ready()),
+            let received = match mem::take(&mut is_there) {
+                true => open.session.take(),
+                false => open.session.look_on(|| !self.poller.is_ready()),
             };
             let response = match received {
-                Ok(None) => {
-                    open.session.lie_down();
-                    return After::Watch(Interest::Readable);
-                }
+                Ok(None) => match open.session.lie_down() {
+                    Ok(true) => return After::Watch(Interest::Readable),
+                    Ok(false) => {
+                        is_there = true;
+                        continue;
+                    }
+                    Err(_) => return After::End,
+                },
                 Ok(Some(_)) if self.is_stopping() => return After::End,
                 Ok(Some(request)) => match self.answer(&open.session, &request, out) {
                     Some(response) => response,
@@ -208,7 +228,7 @@ impl Core {
                 break;
             }
         }
-        After::Watch(Interest::Readable)
+        After::Again
     }
 
     /// Answers requests over shared memory until the session ends.

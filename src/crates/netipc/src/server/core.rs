@@ -1,7 +1,7 @@
 //! What all clients of a server share: its endpoint, its workers, and how it ends.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -245,14 +245,22 @@ impl Core {
     /// says when that is.
     fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
         let mut out = Vec::new();
+        // Clients that had more to say than fits a turn. No other worker has them.
+        let mut again = VecDeque::new();
         while !self.is_stopping() {
-            match self.poller.wait(due()) {
+            let until = if again.is_empty() { due() } else { Some(Instant::now()) };
+            match self.poller.wait(until) {
                 Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
-                Ok(Readiness::Ready { token, .. }) => self.serve(token, &mut out),
+                Ok(Readiness::Ready { token, .. }) => {
+                    again.extend(self.serve(token, &mut out).then_some(token));
+                }
                 Ok(Readiness::TimedOut) => self.expire(),
                 Ok(Readiness::Woken) => {}
                 // The kernel has no memory for the call just now.
                 Err(_) => thread::yield_now(),
+            }
+            if let Some(token) = again.pop_front() {
+                again.extend(self.serve(token, &mut out).then_some(token));
             }
         }
     }
@@ -327,16 +335,23 @@ impl Core {
         }
     }
 
-    fn serve(self: &Arc<Self>, token: u64, out: &mut Vec<u8>) {
-        let Some(conn) = lock(&self.conns).get(&token).cloned() else { return };
+    /// Serves a client. Whether to do so again, when others had their turn.
+    fn serve(self: &Arc<Self>, token: u64, out: &mut Vec<u8>) -> bool {
+        let Some(conn) = lock(&self.conns).get(&token).cloned() else { return false };
         let mut stage = lock(&conn.stage);
         match self.attend(&conn, &mut stage, out) {
+            After::Again if !self.is_stopping() => return true,
+            After::Again => self.end(&conn, stage),
             After::Watch(_) if self.is_stopping() && !matches!(*stage, Stage::Shared) => {
                 self.end(&conn, stage);
             }
             After::Watch(interest) => {
                 // Fails only if the kernel has no memory for it. Then nothing more would be heard.
-                if self.poller.rearm(&*conn.socket, token, interest).is_err() {
+                let watched = match &mut *stage {
+                    Stage::Open(open) => open.rearm(&self.poller, token, interest),
+                    _ => self.poller.rearm(&*conn.socket, token, interest),
+                };
+                if watched.is_err() {
                     conn.cut_off();
                     self.end(&conn, stage);
                 }
@@ -347,6 +362,7 @@ impl Core {
             }
             After::End => self.end(&conn, stage),
         }
+        false
     }
 
     /// Lets a thread of its own serve a session over shared memory.

@@ -1,4 +1,5 @@
-//! The atomics of a lane, from one place: its model check (`tests/loom.rs`) puts others here.
+//! The atomics of lanes and rings, from one place: their model checks (`tests/loom.rs`) put others
+//! here.
 
 pub(super) use std::sync::{
     Arc,

@@ -2,16 +2,20 @@
 
 mod atomic;
 mod lane;
-mod layout;
+pub(crate) mod layout;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(any(target_os = "linux", windows)))]
 mod none;
 mod region_error;
+#[cfg(target_os = "linux")]
+pub(crate) mod ring;
 #[cfg(test)]
 mod tests;
 #[cfg(windows)]
 mod windows;
+#[cfg(target_os = "linux")]
+mod words;
 #[cfg(target_os = "linux")]
 use linux as imp;
 #[cfg(not(any(target_os = "linux", windows)))]
@@ -23,9 +27,13 @@ use std::{path::Path, time::Instant};
 
 use netipc_proto::handshake::profile;
 
-pub(crate) use imp::{Region, USUAL_PROFILES, sweep};
+#[cfg(target_os = "linux")]
+pub(crate) use imp::{Lengths, MappedRing, RingMemory};
+pub(crate) use imp::{RING_PROFILE, Region, USUAL_PROFILES, sweep};
 pub(crate) use lane::{LaneError, Taken};
 pub use region_error::{RegionError, RegionFault};
+#[cfg(target_os = "linux")]
+pub(crate) use ring::RingError;
 
 use crate::error::{Error, ErrorKind};
 use imp::Mapped;

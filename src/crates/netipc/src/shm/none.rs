@@ -14,6 +14,8 @@ use super::{
 
 /// What to ask for when shared memory is wanted.
 pub(crate) const USUAL_PROFILES: u32 = profile::SHM;
+/// The profile of rings: there are none here.
+pub(crate) const RING_PROFILE: u32 = 0;
 
 /// Nothing is left of dead servers where there are none.
 ///

@@ -28,7 +28,7 @@ pub use imp::PeerCredentials;
 pub(crate) use imp::missing;
 #[cfg(windows)]
 pub(crate) use imp::{Access, Signal, wait_for_any, wide};
-pub(crate) use imp::{Alarm, ListenSocket, Poller, Socket, is_exhaustion};
+pub(crate) use imp::{Alarm, ListenSocket, Packet, Poller, Socket, is_exhaustion};
 #[cfg(target_os = "linux")]
-pub(crate) use imp::{FileId, Probe, probe};
+pub(crate) use imp::{FileId, Probe, Signal, Watch, effective_user, probe};
 pub(crate) use interest::{Interest, Readiness};

@@ -20,6 +20,7 @@ use netipc::{
         increment,
     },
     proto::Service,
+    transport::Carrier,
 };
 
 /// How long to wait for what must come. Only a broken test waits so long.
@@ -106,9 +107,24 @@ impl<S: Service> Drop for Running<S> {
     }
 }
 
-/// Both carriers, each as the options of a session over it.
-pub fn carriers() -> [(&'static str, SessionOptions); 2] {
-    [("socket", SessionOptions::default()), ("shared memory", SessionOptions::shared_memory())]
+/// All carriers of this system, each as the options of a session over it.
+pub fn carriers() -> Vec<(&'static str, SessionOptions)> {
+    let (shared, rings) = (SessionOptions::shared_memory(), SessionOptions::rings());
+    let has_rings = rings != shared;
+    let mut carriers = vec![("socket", SessionOptions::default()), ("shared memory", shared)];
+    carriers.extend(has_rings.then_some(("rings", rings)));
+    carriers
+}
+
+/// Whether this is what carries the messages of `client`.
+pub fn is_over<S: Service>(client: &Client<S>, carrier: &str) -> bool {
+    let name = match client.session().unwrap().carrier() {
+        Carrier::Socket => "socket",
+        Carrier::SharedMemory => "shared memory",
+        Carrier::Rings => "rings",
+        other => panic!("{other:?}"),
+    };
+    name == carrier
 }
 
 pub fn served(session: &SessionOptions) -> ServerOptions {

@@ -3,13 +3,17 @@
 mod futex;
 mod mapping;
 mod region;
+mod ring_memory;
 mod stale;
 
 use netipc_proto::handshake::profile;
 
 /// What to ask for when shared memory is wanted. On this system both profiles are the same.
 pub(crate) const USUAL_PROFILES: u32 = profile::SHM;
+/// The profile of rings.
+pub(crate) const RING_PROFILE: u32 = profile::RING;
 
 pub(crate) use mapping::Mapped;
 pub(crate) use region::Region;
+pub(crate) use ring_memory::{Lengths, Mapped as MappedRing, RingMemory};
 pub(crate) use stale::sweep;

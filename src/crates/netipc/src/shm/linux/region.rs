@@ -241,7 +241,7 @@ fn create_file(path: &Path) -> Result<File, RegionError> {
 }
 
 /// Backs the whole file with memory or space, so that no later write to it can fail.
-fn allocate(file: &File, size: u64) -> io::Result<()> {
+pub(super) fn allocate(file: &File, size: u64) -> io::Result<()> {
     let size = libc::off_t::try_from(size).map_err(|_| Errno::FBIG)?;
     loop {
         // By its name in libc, so that a program linked with it can put its own in this place to

@@ -11,6 +11,8 @@ use netipc_proto::handshake::profile;
 
 /// What to ask for when shared memory is wanted: not the profile that never sleeps.
 pub(crate) const USUAL_PROFILES: u32 = profile::SHM_HYBRID;
+/// The profile of rings: there are none here.
+pub(crate) const RING_PROFILE: u32 = 0;
 
 pub(crate) use mapping::Mapped;
 pub(crate) use region::Region;

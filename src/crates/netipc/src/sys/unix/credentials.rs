@@ -16,6 +16,11 @@ pub struct PeerCredentials {
     pub gid: u32,
 }
 
+/// The effective user of this process, as its peers see it.
+pub(crate) fn effective_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 impl PeerCredentials {
     pub(super) fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
         let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };

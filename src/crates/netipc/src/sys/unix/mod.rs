@@ -10,6 +10,7 @@ mod blocked;
 mod credentials;
 mod faults;
 mod file;
+mod handover;
 mod poll;
 #[cfg(target_os = "linux")]
 mod poller;
@@ -18,19 +19,21 @@ mod signal;
 mod socket;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(target_os = "linux")]
+mod watch;
 
 /// What an [`Abort`](crate::Abort) can watch.
 pub(super) use std::os::fd::OwnedFd as Waitable;
 
 pub(crate) use alarm::Alarm;
 pub use credentials::PeerCredentials;
+pub(crate) use credentials::effective_user;
 pub(crate) use faults::is_exhaustion;
 pub(crate) use file::FileId;
 pub(super) use poll::is_signalled;
 #[cfg(test)]
 pub(super) use poll::pause;
 pub(crate) use poller::Poller;
-pub(super) use signal::Signal;
-#[cfg(test)]
-pub(super) use socket::Packet;
-pub(crate) use socket::{ListenSocket, Probe, Socket, probe};
+pub(crate) use signal::Signal;
+pub(crate) use socket::{ListenSocket, Packet, Probe, Socket, probe};
+pub(crate) use watch::Watch;

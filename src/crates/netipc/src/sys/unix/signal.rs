@@ -22,11 +22,23 @@ impl Signal {
         let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.0, &1u64.to_ne_bytes()));
     }
 
-    /// Lowers it, whether it was raised or not.
-    pub(crate) fn lower(&self) {
+    /// Lowers it. Whether it was raised.
+    pub(crate) fn lower(&self) -> bool {
         // Reading takes the whole counter; it would block if that is zero, and then it is lowered.
         let mut counter = [0; 8];
-        let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut counter));
+        rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut counter)).is_ok()
+    }
+
+    /// Another descriptor of the same signal, to be given away.
+    pub(crate) fn share(&self) -> io::Result<Self> {
+        Ok(Signal(self.0.try_clone()?))
+    }
+}
+
+impl From<OwnedFd> for Signal {
+    /// A signal that somebody gave away.
+    fn from(fd: OwnedFd) -> Self {
+        Signal(fd)
     }
 }
 

@@ -28,9 +28,7 @@ pub(crate) use faults::is_exhaustion;
 pub(crate) use listener::ListenSocket;
 pub(crate) use poller::Poller;
 pub(crate) use signal::Signal;
-#[cfg(test)]
-pub(super) use socket::Packet;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Packet, Socket};
 #[cfg(test)]
 pub(super) use wait::pause;
 pub(crate) use wait::{is_signalled, wait_for_any};

@@ -1,9 +1,9 @@
 //! Peers at SEQPACKET sockets.
 
 use std::{
-    io,
+    io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +12,8 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, retry_on_intr},
     net::{
-        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
         sockopt,
     },
 };
@@ -113,6 +114,31 @@ impl Connection {
 
 /// What only sockets can.
 impl Peer {
+    /// Sends a packet with descriptors.
+    pub fn send_with(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut along = SendAncillaryBuffer::new(&mut space);
+        assert!(fds.is_empty() || along.push(SendAncillaryMessage::ScmRights(fds)));
+        let parts = [IoSlice::new(packet)];
+        rustix::net::sendmsg(&self.0.0, &parts, &mut along, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    /// The next packet, and the descriptors that came along.
+    pub fn receive_with(&self) -> (Vec<u8>, Vec<OwnedFd>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let mut packet = vec![0; 1024];
+        let mut parts = [IoSliceMut::new(&mut packet)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = rustix::net::recvmsg(&self.0.0, &mut parts, &mut along, flags).unwrap();
+        packet.truncate(received.bytes);
+        let fds = along.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect::<Vec<_>>(),
+            _ => Vec::new(),
+        });
+        (packet, fds.collect())
+    }
+
     /// Whether there was room for this packet.
     pub fn send_at_once(&self, packet: &[u8]) -> bool {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;

@@ -1,0 +1,396 @@
+//! One end of a session over rings: what is sent and taken, and who wakes whom (PROTOCOL.md,
+//! section 27).
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use netipc_proto::{Agreement, Role};
+
+use super::{Link, Session};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    shm::{
+        Lengths, MappedRing, RingError, RingMemory,
+        layout::Direction,
+        ring::{self, sleep},
+    },
+    sys::{Interest, Packet, Poller, Signal, Socket, Watch, effective_user},
+    wait::Wait,
+};
+
+/// One end of a session over rings.
+#[derive(Debug)]
+pub(crate) struct RingEnd {
+    incoming: ring::Reader<MappedRing>,
+    outgoing: ring::Writer<MappedRing>,
+    memory: RingMemory,
+    /// What this end sends, and what the peer sends.
+    own: Direction,
+    peer: Direction,
+    bells: Bells,
+    /// What is said of this end in memory.
+    asleep_for: u64,
+    /// Whether a message is waiting for room.
+    awaits_room: bool,
+    hung_up: bool,
+    /// Whether a poller watches the bell in place of the socket.
+    is_watched: bool,
+}
+
+/// How the sides wake each other.
+#[derive(Debug)]
+enum Bells {
+    /// By eventfds. Each side can make the other's writes to them block, so these are for peers of
+    /// the same user, who could stop each other anyway.
+    Events {
+        /// Both the own bell and the socket. Dropped first: the bell is shared with the peer, so
+        /// closing it here would not take it out of the set.
+        watch: Watch,
+        own: Signal,
+        peer: Signal,
+    },
+    /// By packets of one byte on the socket, which costs more. No peer can make that block.
+    Packets,
+}
+
+/// What came along with a HELLO_ACK.
+pub(crate) type Handed = Vec<OwnedFd>;
+
+/// Grants a session with `packet`, a HELLO_ACK. Whether there was room for it.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn grant(socket: &Socket, packet: &[u8], handover: &Handover) -> io::Result<bool> {
+    socket.send_with(packet, &handover.descriptors())
+}
+
+/// Receives a HELLO_ACK if it is there, and what comes along.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn receive_grant(
+    socket: &Socket,
+    buffer: &mut [u8],
+    handed: &mut Handed,
+) -> io::Result<Option<Packet>> {
+    socket.receive_with(buffer, handed)
+}
+
+/// What a server hands over to its client with the HELLO_ACK.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    memory: OwnedFd,
+    /// The server's bell, then the client's.
+    bells: Option<[Signal; 2]>,
+}
+
+impl Handover {
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let bells = self.bells.iter().flatten().map(AsFd::as_fd);
+        [self.memory.as_fd()].into_iter().chain(bells).collect()
+    }
+}
+
+/// A side wakes the other with this.
+const KNOCK: [u8; 1] = [0];
+
+/// How many knocks are read at once. An honest peer has one under way.
+const KNOCKS: usize = 16;
+
+impl RingEnd {
+    /// The server's end in new memory, and what its client needs for the other end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn create(socket: &Socket, agreement: &Agreement) -> Result<(Self, Handover)> {
+        let lengths = Lengths::for_payloads(
+            agreement.agreed_max_request_payload_bytes,
+            agreement.agreed_max_response_payload_bytes,
+        );
+        let (memory, fd) = RingMemory::create(lengths)?;
+        let context = "make the bells of a session";
+        let system = |cause: io::Error| Error::system(context, cause);
+        let (bells, given) = if is_same_user(socket)? {
+            let (own, peer) = (Signal::new().map_err(system)?, Signal::new().map_err(system)?);
+            let given = [own.share().map_err(system)?, peer.share().map_err(system)?];
+            (Bells::events(socket, own, peer).map_err(system)?, Some(given))
+        } else {
+            (Bells::Packets, None)
+        };
+        let end = RingEnd::new(Role::Server, memory, bells);
+        Ok((end, Handover { memory: fd, bells: given }))
+    }
+
+    /// The client's end, from what came with the HELLO_ACK.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`] if that is not what has to come; what the system says.
+    pub(crate) fn join(socket: &Socket, handed: Vec<OwnedFd>) -> Result<Self> {
+        let context = "join a session over rings";
+        let refuse = |why: &str| Error::new(ErrorKind::Protocol, format!("{context}: {why}"));
+        let mut handed = handed.into_iter();
+        let memory = handed.next().ok_or_else(|| refuse("no memory came along"))?;
+        let memory = RingMemory::attach(memory)?;
+        let bells = match (handed.next(), handed.next()) {
+            (None, _) => Bells::Packets,
+            // What a stranger gives can be made to block.
+            (Some(_), _) if !is_same_user(socket)? => return Err(refuse("bells of another user")),
+            (Some(peer), Some(own)) => Bells::events(socket, Signal::from(own), Signal::from(peer))
+                .map_err(|cause| Error::system(context, cause))?,
+            (Some(_), None) => return Err(refuse("one bell came along")),
+        };
+        Ok(RingEnd::new(Role::Client, memory, bells))
+    }
+
+    fn new(role: Role, memory: RingMemory, bells: Bells) -> Self {
+        let (incoming, outgoing) = match role {
+            Role::Client => (Direction::Response, Direction::Request),
+            Role::Server => (Direction::Request, Direction::Response),
+        };
+        RingEnd {
+            incoming: ring::Reader::new(memory.track(incoming)),
+            outgoing: ring::Writer::new(memory.track(outgoing)),
+            memory,
+            own: outgoing,
+            peer: incoming,
+            bells,
+            asleep_for: 0,
+            awaits_room: false,
+            hung_up: false,
+            is_watched: false,
+        }
+    }
+
+    /// Lets `poller`, which knows the socket by `token`, watch this end for one event more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn rearm(
+        &mut self,
+        socket: &Socket,
+        poller: &Poller,
+        token: u64,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match &self.bells {
+            Bells::Events { watch, .. } if self.is_watched => poller.rearm(watch, token, interest),
+            Bells::Events { watch, .. } => {
+                poller.remove(socket)?;
+                poller.add(watch, token, interest)?;
+                self.is_watched = true;
+                Ok(())
+            }
+            Bells::Packets => poller.rearm(socket, token, interest),
+        }
+    }
+
+    /// Sends what follows the first `done` bytes of `head` and `body`, as far as there is room. How
+    /// many bytes more were sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`]; what the system says.
+    pub(crate) fn send(
+        &mut self,
+        socket: &Socket,
+        head: &[u8],
+        body: &[u8],
+        done: usize,
+    ) -> Result<usize> {
+        // A sleep for records is ended by who takes them.
+        if self.asleep_for == sleep::ROOM {
+            self.rise(socket)?;
+        }
+        self.awaits_room = false;
+        let mut sent = 0;
+        while done + sent < head.len() + body.len() {
+            match self.outgoing.push(head, body, done + sent)? {
+                0 => break,
+                put => sent += put,
+            }
+            self.did(socket, sleep::RECORDS)?;
+        }
+        Ok(sent)
+    }
+
+    /// Looks for a record and tells its length. To be [copied](Self::copy) out and then
+    /// [closed](Self::close) before the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`].
+    pub(crate) fn open(&self) -> Result<Option<usize>> {
+        Ok(self.incoming.open()?)
+    }
+
+    /// Copies bytes of the record found, from `at` on, a multiple of 8, until `into` is full.
+    pub(crate) fn copy(&self, at: usize, into: &mut [u8]) {
+        self.incoming.copy(at, into);
+    }
+
+    /// Goes on behind the record found.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn close(&mut self, socket: &Socket, length: usize) -> Result<()> {
+        match self.incoming.close(length) {
+            true => self.did(socket, sleep::ROOM),
+            false => Ok(()),
+        }
+    }
+
+    /// Says that this end sleeps until there is a record. Whether it may: `false` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`]; what the system says.
+    pub(crate) fn await_record(&mut self, socket: &Socket) -> Result<bool> {
+        self.fall_asleep(socket, sleep::RECORDS)?;
+        let is_there = self.incoming.open()?.is_some();
+        if is_there {
+            self.wake_up();
+        }
+        Ok(!is_there)
+    }
+
+    /// Says that this end sleeps until there is room for more of a message of which `left` bytes
+    /// are still to be sent. Whether it may: `false` if there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`]; [`ErrorKind::Disconnected`]; what the system says.
+    pub(crate) fn await_room(&mut self, socket: &Socket, left: usize) -> Result<bool> {
+        if self.hung_up {
+            return Err(Error::new(ErrorKind::Disconnected, "send to the peer"));
+        }
+        self.awaits_room = true;
+        self.fall_asleep(socket, sleep::ROOM)?;
+        Ok(!self.outgoing.has_room_for(left)?)
+    }
+
+    /// What it slept for before it still sleeps for.
+    fn fall_asleep(&mut self, socket: &Socket, what: u64) -> Result<()> {
+        if self.incoming.settle() {
+            self.did(socket, sleep::ROOM)?;
+        }
+        let room = if self.awaits_room { sleep::ROOM } else { 0 };
+        self.asleep_for |= what | room;
+        ring::fall_asleep(self.memory.sleeps(self.own), self.asleep_for);
+        Ok(())
+    }
+
+    fn wake_up(&mut self) {
+        ring::wake_up(self.memory.sleeps(self.own));
+        self.asleep_for = 0;
+    }
+
+    /// Blocks until there is something, or the peer hangs up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`].
+    pub(crate) fn wait(&self, socket: &Socket, wait: Wait<'_>) -> Result<()> {
+        match &self.bells {
+            Bells::Events { watch, .. } => watch.wait(wait),
+            Bells::Packets => socket.wait_readable(wait),
+        }
+    }
+
+    /// Ends the sleep, if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Disconnected`] if the system knows of a failure.
+    pub(crate) fn rise(&mut self, socket: &Socket) -> Result<()> {
+        if self.asleep_for == 0 {
+            return Ok(());
+        }
+        self.wake_up();
+        // Who was woken by the bell need not look at the socket: the bell does not end the next
+        // sleep, and the socket will.
+        if let Bells::Events { own, .. } = &self.bells
+            && own.lower()
+        {
+            return Ok(());
+        }
+        for _ in 0..KNOCKS {
+            match socket.receive(&mut [0; 32], &mut []) {
+                Ok(None) => break,
+                Ok(Some(packet)) if packet.len > 0 => {}
+                Ok(Some(_)) => {
+                    self.hung_up = true;
+                    break;
+                }
+                Err(cause) => {
+                    let error = Error::system("receive from the peer", cause);
+                    return Err(error.with_kind(ErrorKind::Disconnected));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has hung up, as far as that was seen. What it sent before is still there.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.hung_up
+    }
+
+    /// Wakes the peer if it sleeps for what was just done.
+    fn did(&self, socket: &Socket, what: u64) -> Result<()> {
+        if !ring::must_wake(self.memory.sleeps(self.peer), what) {
+            return Ok(());
+        }
+        match &self.bells {
+            Bells::Events { peer, .. } => peer.raise(),
+            // Without room for it there are knocks that the peer has not heard yet.
+            Bells::Packets => {
+                let knocked = socket.send(&KNOCK, &[]);
+                knocked.map_err(|cause| Error::system("wake the peer", cause))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// What is readable when there is something to receive.
+    pub(crate) fn watch(&self) -> BorrowedFd<'_> {
+        match &self.link {
+            Link::Ring(ring) => ring.bells.watch().unwrap_or(self.socket.as_fd()),
+            _ => self.socket.as_fd(),
+        }
+    }
+}
+
+impl Bells {
+    /// What to wait for. `None` if that is the socket.
+    fn watch(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Bells::Events { watch, .. } => Some(watch.as_fd()),
+            Bells::Packets => None,
+        }
+    }
+
+    fn events(socket: &Socket, own: Signal, peer: Signal) -> io::Result<Self> {
+        Ok(Bells::Events { watch: Watch::new(&own, socket)?, own, peer })
+    }
+}
+
+fn is_same_user(socket: &Socket) -> Result<bool> {
+    let peer = socket.peer().map_err(|cause| Error::system("ask who the peer is", cause))?;
+    Ok(peer.uid == effective_user())
+}
+
+impl From<RingError> for Error {
+    fn from(error: RingError) -> Self {
+        Error::new(ErrorKind::Protocol, error.to_string())
+    }
+}

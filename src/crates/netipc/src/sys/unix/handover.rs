@@ -1,0 +1,73 @@
+//! Descriptors sent along with a packet.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    io::{Errno, retry_on_intr},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
+};
+
+use super::socket::{Packet, Socket};
+
+/// How many descriptors come along at most. The kernel closes what is beyond.
+const MOST: usize = 3;
+
+impl Socket {
+    /// Sends `packet` and copies of `fds`, at most three. `false` if there is no room for it now.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn send_with(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<bool> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut along = SendAncillaryBuffer::new(&mut space);
+        assert!(fds.is_empty() || along.push(SendAncillaryMessage::ScmRights(fds)));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let parts = [IoSlice::new(packet)];
+        match retry_on_intr(|| sendmsg(self.as_fd(), &parts, &mut along, flags)) {
+            Ok(sent) if sent == packet.len() => Ok(true),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "packet sent in part")),
+            Err(Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Receives one packet and the descriptors that came along, at most three. `None` if there is
+    /// none now.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        fds: &mut Vec<OwnedFd>,
+    ) -> io::Result<Option<Packet>> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let mut parts = [IoSliceMut::new(buffer)];
+        match retry_on_intr(|| recvmsg(self.as_fd(), &mut parts, &mut along, flags)) {
+            Ok(received) => {
+                for message in along.drain() {
+                    if let RecvAncillaryMessage::ScmRights(received) = message {
+                        fds.extend(received);
+                    }
+                }
+                Ok(Some(Packet {
+                    len: received.bytes,
+                    truncated: received.flags.contains(ReturnFlags::TRUNC),
+                }))
+            }
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
