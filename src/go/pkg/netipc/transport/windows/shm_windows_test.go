@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // profiles are those of shared memory, by name.
@@ -161,6 +162,14 @@ func TestNoWakeIsLost(t *testing.T) {
 	}
 }
 
+func TestNobodyIsWokenWhoDoesNotSleep(t *testing.T) {
+	client, server := mustShare(t, WinShmProfileHybrid, 100, 100)
+	noError(t, client.WinShmSend([]byte("hello")))
+	if state, err := syscall.WaitForSingleObject(server.in.event, 0); state != syscall.WAIT_TIMEOUT || err != nil {
+		t.Errorf("the event is set: %d, %v", state, err)
+	}
+}
+
 func TestWakesWithoutAMessageAreNoMessage(t *testing.T) {
 	client, server := mustShare(t, WinShmProfileHybrid, 100, 100)
 	stop := make(chan struct{})
@@ -304,6 +313,23 @@ func TestCloseEndsTheWait(t *testing.T) {
 			wantError(t, err, ErrWinShmBadParam)
 		}
 	})
+}
+
+func TestCloseLetsGoOfTheMapping(t *testing.T) {
+	const memFree = 0x10000
+	client, server := mustShare(t, WinShmProfileHybrid, 100, 100)
+	for _, c := range []*WinShmContext{client, server} {
+		address := uintptr(unsafe.Pointer(&c.mem[0]))
+		c.WinShmClose()
+		var info [64]byte // the state lies behind three words and the size
+		n, _, errno := syscall.SyscallN(procVirtualQuery.Addr(), address, uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))
+		if n == 0 {
+			t.Fatal(errno)
+		}
+		if state := *(*uint32)(unsafe.Pointer(&info[4*unsafe.Sizeof(address)])); state != memFree {
+			t.Errorf("state of the memory is %#x", state)
+		}
+	}
 }
 
 func TestAPeerThatStealsWakesCannotKeepUsAsleep(t *testing.T) {
