@@ -8,13 +8,14 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-cross test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
+	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
 	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make interop-windows  the same with Rust and Go programs for Windows, under Wine'
@@ -51,7 +52,21 @@ test-go:
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
 test-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
-	. $(WINDOWS)/env.sh && $(CARGO) test -p netipc-proto -p netipc
+	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-proto -p netipc --all-targets -- -D warnings && \
+	$(CARGO) test -p netipc-proto -p netipc
+
+# Wide and narrow words: all tests on i686, whose programs run by themselves; on aarch64, emulated,
+# those that neither start themselves again nor ask the emulator for more than it has.
+test-cross: rust-toolchain
+	@tools/cross-toolchain
+	CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER=i686-linux-gnu-gcc \
+		$(CARGO) test -p netipc-proto -p netipc --lib --tests --target i686-unknown-linux-musl
+	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' \
+		CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu; \
+	$(CARGO) test -p netipc-proto --lib --tests && \
+	$(CARGO) test -p netipc --lib -- shm::tests sys::tests table batch --skip processes_converse && \
+	$(CARGO) test -p netipc --test calls --test greetings --test lookups --test retries
 
 # The Go tests as Windows programs, under Wine.
 test-windows-go:

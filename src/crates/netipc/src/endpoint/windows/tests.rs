@@ -1,8 +1,8 @@
 //! Names, which must be those of other implementations.
 
-use std::path::Path;
+use std::{io, path::Path};
 
-use super::{fnv1a_64, region_prefix, socket_path};
+use super::{fnv1a_64, is_taken, region_prefix, socket_path};
 use crate::{
     ErrorKind,
     shm::Place,
@@ -54,5 +54,12 @@ fn takes_names_as_long_as_the_system_does_and_no_longer() {
     assert_eq!(error.kind(), ErrorKind::NameTooLong);
     for name in ["", ".", "..", "a/b", r"a\b", "ä"] {
         assert_eq!(socket_path(dir, name).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
+    }
+}
+
+#[test]
+fn knows_by_the_error_that_a_name_is_taken() {
+    for (number, taken) in [(5, true), (231, true), (2, false), (8, false)] {
+        assert_eq!(is_taken(&io::Error::from_raw_os_error(number)), taken, "{number}");
     }
 }
