@@ -315,6 +315,24 @@ func TestCloseEndsTheWait(t *testing.T) {
 	})
 }
 
+func TestAnAbortComesBeforeAMessageAndOtherEndsAfterIt(t *testing.T) {
+	eachProfile(t, func(t *testing.T, profile uint32) {
+		for _, cause := range []error{ErrAborted, ErrDisconnected} {
+			client, server := mustShare(t, profile, 100, 100)
+			noError(t, client.WinShmSend([]byte("hello")))
+			server.end(cause)
+			n, err := server.WinShmReceive(make([]byte, 100), 1000)
+			if cause == ErrDisconnected {
+				if err != nil || n != 5 {
+					t.Errorf("received %d bytes (%v)", n, err)
+				}
+				_, err = server.WinShmReceive(make([]byte, 100), 1000)
+			}
+			wantError(t, err, cause)
+		}
+	})
+}
+
 func TestCloseLetsGoOfTheMapping(t *testing.T) {
 	const memFree = 0x10000
 	client, server := mustShare(t, WinShmProfileHybrid, 100, 100)
