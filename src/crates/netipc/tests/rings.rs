@@ -202,6 +202,48 @@ fn nothing_is_left_of_sessions_that_are_over() {
     assert!(!maps.contains("netipc-ring"), "{maps}");
 }
 
+/// Without bells both sides knock on the socket, as strangers always do.
+#[test]
+fn sessions_take_no_bells_when_descriptors_are_scarce() {
+    if !process::alone("sessions_take_no_bells_when_descriptors_are_scarce") {
+        return;
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let few = rustix::process::Rlimit { current: Some(256), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    let dir = Dir::new();
+    let server = increment_server(&dir, served(&SessionOptions::rings()));
+    let mut clients: Vec<_> =
+        (0..40).map(|_| client::<Increment>(&dir, "increment", &SessionOptions::rings())).collect();
+    assert!(clients.iter().all(|client| is_over(client, "rings")));
+    for number in 0..100 {
+        for client in &mut clients {
+            assert_eq!(client.call(number).unwrap(), number + 1);
+        }
+    }
+    // The last of them has none: what it waits for is its socket.
+    let mut last = connect(&dir);
+    assert_eq!(last.try_receive().unwrap(), None);
+    for round in 0..10 {
+        for id in round * 300..(round + 1) * 300 {
+            last.send(&request(id), &id.to_ne_bytes(), wait()).unwrap();
+            if last.in_flight() == 150 {
+                let header = last.receive(wait()).unwrap();
+                answer(&last, &header);
+            }
+        }
+    }
+    while last.in_flight() > 0 {
+        let header = last.receive(wait()).unwrap();
+        answer(&last, &header);
+    }
+    drop(clients);
+    common::await_that("the end of all but one", || server.server.sessions() == 1);
+    drop(server);
+    assert!(is_readable(&last, PATIENCE));
+    assert_eq!(last.receive(wait()).unwrap_err().kind(), ErrorKind::Disconnected);
+}
+
 #[test]
 fn without_descriptors_for_rings_something_else_carries_the_messages() {
     if !process::alone("without_descriptors_for_rings_something_else_carries_the_messages") {

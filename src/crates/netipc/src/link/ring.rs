@@ -16,7 +16,7 @@ use crate::{
         layout::Direction,
         ring::{self, sleep},
     },
-    sys::{Interest, Packet, Poller, Signal, Socket, Watch, effective_user},
+    sys::{Interest, Packet, Poller, Signal, Socket, Watch, effective_user, is_scarce},
     wait::Wait,
 };
 
@@ -113,14 +113,9 @@ impl RingEnd {
             agreement.agreed_max_response_payload_bytes,
         );
         let (memory, fd) = RingMemory::create(lengths)?;
-        let context = "make the bells of a session";
-        let system = |cause: io::Error| Error::system(context, cause);
-        let (bells, given) = if is_same_user(socket)? {
-            let (own, peer) = (Signal::new().map_err(system)?, Signal::new().map_err(system)?);
-            let given = [own.share().map_err(system)?, peer.share().map_err(system)?];
-            (Bells::events(socket, own, peer).map_err(system)?, Some(given))
-        } else {
-            (Bells::Packets, None)
+        let (bells, given) = match is_same_user(socket)? {
+            true => Bells::make(socket).map_err(|cause| Error::system("make a bell", cause))?,
+            false => (Bells::Packets, None),
         };
         let end = RingEnd::new(Role::Server, memory, bells);
         Ok((end, Handover { memory: fd, bells: given }))
@@ -377,6 +372,18 @@ impl Bells {
             Bells::Events { watch, .. } => Some(watch.as_fd()),
             Bells::Packets => None,
         }
+    }
+
+    /// Bells, and what to give to the client of them: the server's, then the client's. None where
+    /// descriptors are scarce, since a session with bells takes four of them instead of one.
+    fn make(socket: &Socket) -> io::Result<(Self, Option<[Signal; 2]>)> {
+        let own = Signal::new()?;
+        if is_scarce(&own) {
+            return Ok((Bells::Packets, None));
+        }
+        let peer = Signal::new()?;
+        let given = [own.share()?, peer.share()?];
+        Ok((Bells::events(socket, own, peer)?, Some(given)))
     }
 
     fn events(socket: &Socket, own: Signal, peer: Signal) -> io::Result<Self> {

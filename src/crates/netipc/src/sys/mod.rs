@@ -30,5 +30,5 @@ pub(crate) use imp::missing;
 pub(crate) use imp::{Access, Signal, wait_for_any, wide};
 pub(crate) use imp::{Alarm, ListenSocket, Packet, Poller, Socket, is_exhaustion};
 #[cfg(target_os = "linux")]
-pub(crate) use imp::{FileId, Probe, Signal, Watch, effective_user, probe};
+pub(crate) use imp::{FileId, Probe, Signal, Watch, effective_user, is_scarce, probe};
 pub(crate) use interest::{Interest, Readiness};

@@ -1,9 +1,9 @@
-//! Descriptors sent along with a packet.
+//! Descriptors sent along with a packet, and how many there are.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
@@ -12,6 +12,7 @@ use rustix::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
+    process::{Resource, getrlimit},
 };
 
 use super::socket::{Packet, Socket};
@@ -70,4 +71,11 @@ impl Socket {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Whether half of the descriptors that this process may have are in use. The system gives out the
+/// lowest that is free, so the number of the `latest` tells.
+pub(crate) fn is_scarce(latest: impl AsFd) -> bool {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.is_some_and(|limit| u64::from(latest.as_fd().as_raw_fd().unsigned_abs()) > limit / 2)
 }

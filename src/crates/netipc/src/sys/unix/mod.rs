@@ -30,6 +30,7 @@ pub use credentials::PeerCredentials;
 pub(crate) use credentials::effective_user;
 pub(crate) use faults::is_exhaustion;
 pub(crate) use file::FileId;
+pub(crate) use handover::is_scarce;
 pub(super) use poll::is_signalled;
 #[cfg(test)]
 pub(super) use poll::pause;
