@@ -324,6 +324,31 @@ func TestPlayingWithSharedMemoryEndsTheLink(t *testing.T) {
 	}
 }
 
+func TestTheHintOfAClientIsGrantedUpToTheCeiling(t *testing.T) {
+	dir := ownDir(t)
+	l := mustListen(t, dir, ServerConfig{})
+	l.SetResponseCeiling(5000)
+	go func() {
+		for {
+			pending, err := l.AcceptPending()
+			if err != nil {
+				return
+			}
+			if link, err := pending.Accept(context.Background(), ServerConfig{MaxResponsePayloadBytes: 2000}); err == nil {
+				defer link.Close()
+			}
+		}
+	}()
+	for hint, granted := range map[uint32]uint32{1000: 2000, 3000: 3000, 9000: 5000} {
+		client, err := Dial(context.Background(), dir, "svc", &ClientConfig{MaxResponsePayloadBytes: hint})
+		noError(t, err)
+		if got := client.Session().MaxResponsePayloadBytes; got != granted {
+			t.Errorf("asked for %d, got %d", hint, got)
+		}
+		client.Close()
+	}
+}
+
 func TestOffersOnlyWhatThisSystemHas(t *testing.T) {
 	dir := ownDir(t)
 	_, err := Dial(context.Background(), dir, "svc", &ClientConfig{SupportedProfiles: protocol.ProfileSHMWaitAddr})

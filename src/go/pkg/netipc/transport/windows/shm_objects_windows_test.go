@@ -107,13 +107,16 @@ func TestAMappingThatIsNoRegionIsRefused(t *testing.T) {
 			noError(t, err)
 			mapping, err := createFileMapping(wide(names.mapping), c.size, nil)
 			noError(t, err)
-			defer closeHandles(mapping)
 			mem, err := mapView(mapping)
 			noError(t, err)
-			defer unmapView(mem)
 			c.write(mem)
 			_, err = WinShmClientAttach(dir, "svc", 42, 1, WinShmProfileHybrid)
 			wantError(t, err, c.want)
+			noError(t, unmapView(mem))
+			closeHandles(mapping)
+			server, err := WinShmServerCreate(dir, "svc", 42, 1, WinShmProfileHybrid, 100, 100) // nobody else has it open
+			noError(t, err)
+			server.WinShmClose()
 		})
 	}
 }
