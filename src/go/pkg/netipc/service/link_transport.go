@@ -13,6 +13,7 @@ func dialer(runDir, serviceName string, config Config) dialFunc {
 		PreferredProfiles:    config.PreferredProfiles,
 		MaxRequestBatchItems: config.MaxRequestBatchItems,
 		AuthToken:            config.AuthToken,
+		Spin:                 config.Spin,
 	}
 	return func(ctx context.Context, wish limits) (link, error) {
 		offer.MaxRequestPayloadBytes, offer.MaxResponsePayloadBytes = wish.request, wish.response
@@ -41,6 +42,7 @@ func listenOn(runDir, serviceName string, config Config) func(limits) (listener,
 			MaxRequestBatchItems:    config.MaxRequestBatchItems,
 			MaxResponsePayloadBytes: grant.response,
 			AuthToken:               config.AuthToken,
+			Spin:                    config.Spin,
 		}
 		l, err := listenTransport(runDir, serviceName, c)
 		if err != nil {

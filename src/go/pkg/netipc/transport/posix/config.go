@@ -3,6 +3,8 @@
 package posix
 
 import (
+	"time"
+
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 )
 
@@ -17,6 +19,11 @@ type ClientConfig struct {
 	MaxResponseBatchItems   uint32 // a hint; as many as in the request
 	AuthToken               uint64 // must be the server's
 	PacketSize              uint32 // bytes; what the socket cannot take is lowered
+
+	// How long a wait for a message may look for it again and again before it sleeps. 0
+	// is as long as that pays, which each side finds out by itself: if the peer runs on
+	// another processor and answers within some microseconds. Less than 0 is not at all.
+	Spin time.Duration
 }
 
 // A ServerConfig is what a server grants. Zero means the same defaults as in
@@ -31,6 +38,7 @@ type ServerConfig struct {
 	AuthToken               uint64
 	PacketSize              uint32
 	Backlog                 int // clients that may wait to be accepted
+	Spin                    time.Duration
 }
 
 // terms are what a configuration means on a connection.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 // A conn is a connected socket that moves packets. One goroutine may send while
@@ -38,6 +39,9 @@ type direction struct {
 	err        error
 	deadline   time.Time
 	armed      bool // the poller has a deadline to forget
+
+	spinner spin.Spinner
+	try     func() bool // moves, and tells whether there is no need to wait
 }
 
 // longAgo is a deadline that has passed, which makes the poller end a wait.
@@ -58,6 +62,8 @@ func newConn(fd int, name string) (*conn, error) {
 	c := &conn{file: file, fd: fd}
 	c.in.init(raw.Read, file.SetReadDeadline)
 	c.out.init(raw.Write, file.SetWriteDeadline)
+	// Only messages are worth looking for: who has no room for them is slow.
+	c.in.spinner, c.out.spinner = spin.New(0), spin.New(-1)
 	c.in.move = func() (int, error) { return receivePacket(c.fd, c.in.head, c.in.body, 0) }
 	c.out.move = func() (int, error) { return sendPacket(c.fd, c.out.head, c.out.body) }
 	return c, nil
@@ -65,9 +71,20 @@ func newConn(fd int, name string) (*conn, error) {
 
 func (d *direction) init(wait func(func(uintptr) bool) error, setDeadline func(time.Time) error) {
 	d.wait, d.setDeadline = wait, setDeadline
-	d.attempt = func(uintptr) bool {
+	d.try = func() bool {
 		d.n, d.err = retry(d.move)
-		return d.err != syscall.EAGAIN || d.mustNotWait()
+		return d.err != syscall.EAGAIN
+	}
+	d.attempt = func(uintptr) bool {
+		if d.spinner.Look(d.try) {
+			d.spinner.Wake()
+			return true
+		}
+		if d.mustNotWait() {
+			return true
+		}
+		d.spinner.LieDown(time.Now())
+		return false
 	}
 }
 

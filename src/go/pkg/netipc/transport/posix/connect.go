@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 // connectPause is between two attempts to connect to a server whose backlog is full.
@@ -40,6 +41,7 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 	if err != nil {
 		return nil, err
 	}
+	c.in.spinner = spin.New(config.Spin)
 	agreement, err := carrier.Greet(within, c, path, config.terms(c))
 	if err != nil {
 		return nil, err

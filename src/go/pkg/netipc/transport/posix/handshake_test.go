@@ -40,11 +40,11 @@ type vectorConfig struct {
 }
 
 func (c *vectorConfig) client() *ClientConfig {
-	return &ClientConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize}
+	return &ClientConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize, 0}
 }
 
 func (c *vectorConfig) server() ServerConfig {
-	return ServerConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize, 0}
+	return ServerConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize, 0, 0}
 }
 
 // mustDial connects a bare socket to the endpoint.

@@ -5,8 +5,10 @@ package posix
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 // A Link moves whole messages between a client and a server, over the socket or, if
@@ -41,7 +43,7 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 		offer = *config
 	}
 	var last *conn
-	link, err := carrier.Dial(path, offer.SupportedProfiles, e, func(profiles uint32) (*carrier.Session, error) {
+	link, err := carrier.Dial(path, offer.SupportedProfiles, regions{e, offer.Spin}, func(profiles uint32) (*carrier.Session, error) {
 		offer.SupportedProfiles = profiles
 		s, err := ConnectContext(ctx, runDir, serviceName, &offer)
 		if err != nil {
@@ -62,11 +64,19 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 //
 // It fails like Handshake. Profiles this system does not have are not granted.
 func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error) {
+	p.conn.in.spinner = spin.New(config.Spin)
 	terms := config.terms(p.conn)
 	terms.ResponseCeiling = p.listener.responseCeiling()
-	link, err := carrier.Accept(ctx, p.conn, p.listener.path, terms, p.listener.endpoint, p.listener.nextID)
+	link, err := carrier.Accept(ctx, p.conn, p.listener.path, terms, regions{p.listener.endpoint, config.Spin}, p.listener.nextID)
 	if err != nil {
 		return nil, err
 	}
 	return &Link{link, p.conn}, nil
+}
+
+// regions are the shared memory of an endpoint's sessions, which wait for messages as
+// spin says: see [carrier.Regions].
+type regions struct {
+	endpoint endpoint
+	spin     time.Duration
 }

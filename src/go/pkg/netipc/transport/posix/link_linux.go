@@ -8,6 +8,7 @@ import (
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
@@ -16,31 +17,34 @@ const sharedProfiles = protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex
 // A region is shared memory as a link sees it.
 type region struct{ *ShmContext }
 
-// An endpoint makes and opens the shared memory of its sessions: see [carrier.Regions].
+func (r regions) region(c *ShmContext) region {
+	c.spinner, c.SpinTries = spin.New(r.spin), 0
+	return region{c}
+}
 
-func (endpoint) Profiles() uint32 { return sharedProfiles }
+func (regions) Profiles() uint32 { return sharedProfiles }
 
-func (e endpoint) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
 	request, response := a.MaxRequestPayloadBytes, a.MaxResponsePayloadBytes
 	const largest = math.MaxUint32 - protocol.HeaderSize
 	if request > largest || response > largest {
 		return nil, fmt.Errorf("%w: payloads of %d and %d bytes", ErrShmBadParam, request, response)
 	}
-	c, err := ShmServerCreate(e.dir, e.service, a.SessionID, protocol.HeaderSize+request, protocol.HeaderSize+response)
+	c, err := ShmServerCreate(r.endpoint.dir, r.endpoint.service, a.SessionID, protocol.HeaderSize+request, protocol.HeaderSize+response)
 	if err != nil {
 		return nil, err
 	}
-	return region{c}, nil
+	return r.region(c), nil
 }
 
-func (endpoint) Taken(err error) bool { return errors.Is(err, ErrShmAddrInUse) }
+func (regions) Taken(err error) bool { return errors.Is(err, ErrShmAddrInUse) }
 
-func (e endpoint) Open(a *session.Agreement) (carrier.SharedMemory, error) {
-	c, err := ShmClientAttach(e.dir, e.service, a.SessionID)
+func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
+	c, err := ShmClientAttach(r.endpoint.dir, r.endpoint.service, a.SessionID)
 	if err != nil {
 		return nil, err
 	}
-	return region{c}, nil
+	return r.region(c), nil
 }
 
 func (r region) Send(head, body []byte) error { return blame(r.ShmContext.send(head, body)) }

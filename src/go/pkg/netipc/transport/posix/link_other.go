@@ -16,12 +16,12 @@ const sharedProfiles = 0
 
 func (endpoint) sweepRegions() {}
 
-func (endpoint) Profiles() uint32 { return sharedProfiles }
+func (regions) Profiles() uint32 { return sharedProfiles }
 
-func (endpoint) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+func (regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
 	return nil, fmt.Errorf("shared memory of session %d: %w", a.SessionID, errors.ErrUnsupported)
 }
 
-func (e endpoint) Open(a *session.Agreement) (carrier.SharedMemory, error) { return e.Make(a) }
+func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) { return r.Make(a) }
 
-func (endpoint) Taken(error) bool { return false }
+func (regions) Taken(error) bool { return false }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 // A Pending is a client that has connected and with which nothing is agreed yet. It
@@ -25,6 +26,7 @@ type Pending struct {
 // been told, with ErrAuthFailed, ErrNoProfile, ErrIncompatible, ErrLimitExceeded or
 // ErrProtocol.
 func (p *Pending) Handshake(ctx context.Context, sessionID uint64, config ServerConfig) (*Session, error) {
+	p.conn.in.spinner = spin.New(config.Spin)
 	terms := config.terms(p.conn)
 	agreement, err := carrier.Answer(ctx, p.conn, p.listener.path, func(hello []byte) ([]byte, session.Agreement, error) {
 		return terms.Answer(hello, sessionID)

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 // A ShmRole is the side of a region a process is on.
@@ -54,8 +55,10 @@ type ShmContext struct {
 	out lane
 	in  lane
 
-	taken uint64                // sequence number of the last message received
-	ended atomic.Pointer[error] // why nobody is to wait any more
+	taken   uint64                // sequence number of the last message received
+	ended   atomic.Pointer[error] // why nobody is to wait any more
+	spinner spin.Spinner          // off, unless a link waits here
+	hasNext func() bool           // made once so that waiting allocates nothing
 }
 
 // A lane is one direction: a slot for a message, what announces it, and a bell.
@@ -79,13 +82,17 @@ func newShmContext(role ShmRole, path string, file fileID, fd int, mem []byte, l
 		signal:   word32(mem, offsetResponseSignal),
 		slot:     mem[l.responseOffset:][:l.responseCapacity:l.responseCapacity],
 	}
-	c := &ShmContext{SpinTries: defaultSpin, role: role, path: path, file: file, generation: generation, mem: mem, fd: fd}
+	c := &ShmContext{
+		SpinTries: defaultSpin, role: role, path: path, file: file, generation: generation, mem: mem, fd: fd,
+		spinner: spin.New(-1),
+	}
 	if role == ShmRoleServer {
 		c.in, c.out = requests, responses
 	} else {
 		c.in, c.out = responses, requests
 	}
 	c.taken = atomic.LoadUint64(c.in.sequence)
+	c.hasNext = func() bool { return c.in.has(c.taken + 1) }
 	return c
 }
 
@@ -146,7 +153,7 @@ func (c *ShmContext) next(deadline time.Time) (length uint32, err error) {
 		return 0, c.failure(ErrShmBadParam, carrier.ErrClosed)
 	}
 	defer catchFault(c.mem, allowFaults(), &err)
-	if err := c.await(c.taken+1, deadline); err != nil {
+	if err := c.await(deadline); err != nil {
 		return 0, err
 	}
 	c.taken++
@@ -174,23 +181,36 @@ func (c *ShmContext) copyOut(buf []byte) (err error) {
 	return nil
 }
 
-// await waits until message number expected is there. What the peer sent before it
-// went is still found; an abort comes before everything.
-func (c *ShmContext) await(expected uint64, deadline time.Time) error {
+// await waits until the next message is there. What the peer sent before it went is
+// still found; an abort comes before everything.
+func (c *ShmContext) await(deadline time.Time) error {
 	if cause := c.ended.Load(); cause != nil && *cause == ErrAborted {
 		return *cause
 	}
+	if c.spinner.Look(c.hasNext) {
+		return nil
+	}
 	for range c.SpinTries {
-		if c.in.has(expected) {
+		if c.hasNext() {
 			return nil
 		}
-		pause()
+		spin.Pause()
 	}
+	c.spinner.LieDown(time.Now())
+	if err := c.sleep(deadline); err != nil {
+		return err
+	}
+	c.spinner.Wake()
+	return nil
+}
+
+// sleep waits until the next message is there, without taking processor time.
+func (c *ShmContext) sleep(deadline time.Time) error {
 	for {
 		// Before the last look: a ring after this makes the sleep end at once.
 		signal := atomic.LoadUint32(c.in.signal)
 		cause := c.ended.Load()
-		if c.in.has(expected) {
+		if c.hasNext() {
 			return nil
 		}
 		if cause != nil {

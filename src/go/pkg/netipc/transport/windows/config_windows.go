@@ -1,6 +1,10 @@
 package windows
 
-import "github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+import (
+	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+)
 
 // A ClientConfig is what a client offers. Zero means the default of each: the
 // baseline profile, 1024 bytes, 1 item, the token 0, and packets of 64 KiB.
@@ -13,6 +17,12 @@ type ClientConfig struct {
 	MaxResponseBatchItems   uint32 // a hint; as many as in the request
 	AuthToken               uint64 // must be the server's
 	PacketSize              uint32 // bytes
+
+	// How long a wait for a message in shared memory with events may look for it again
+	// and again before it sleeps. 0 is as long as that pays, which each side finds out by
+	// itself: if the peer runs on another processor and answers within some microseconds.
+	// Less than 0 is not at all.
+	Spin time.Duration
 }
 
 // A ServerConfig is what a server grants. Zero means the same defaults as in
@@ -26,6 +36,7 @@ type ServerConfig struct {
 	MaxResponseBatchItems   uint32
 	AuthToken               uint64
 	PacketSize              uint32
+	Spin                    time.Duration
 }
 
 // terms are what a configuration means on a connection.

@@ -35,7 +35,7 @@ type vectorConfig struct {
 }
 
 func (c *vectorConfig) client() *ClientConfig {
-	return &ClientConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize}
+	return &ClientConfig{c.Supported, c.Preferred, c.RequestBytes, c.RequestItems, c.ResponseBytes, c.ResponseItems, c.Token, c.PacketSize, 0}
 }
 
 func TestServerHandshakeVectorsOverPipes(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
@@ -43,7 +44,7 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 		offer = *config
 	}
 	var last *conn
-	link, err := carrier.Dial(e.pipeName(), offer.SupportedProfiles, regions{e, offer.AuthToken}, func(profiles uint32) (*carrier.Session, error) {
+	link, err := carrier.Dial(e.pipeName(), offer.SupportedProfiles, regions{e, offer.AuthToken, offer.Spin}, func(profiles uint32) (*carrier.Session, error) {
 		offer.SupportedProfiles = profiles
 		s, err := ConnectContext(ctx, runDir, serviceName, &offer)
 		if err != nil {
@@ -66,17 +67,28 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error) {
 	terms := config.terms(p.conn)
 	terms.ResponseCeiling = p.listener.responseCeiling()
-	link, err := carrier.Accept(ctx, p.conn, p.listener.name, terms, regions{p.listener.endpoint, config.AuthToken}, p.listener.nextID)
+	link, err := carrier.Accept(ctx, p.conn, p.listener.name, terms, regions{p.listener.endpoint, config.AuthToken, config.Spin}, p.listener.nextID)
 	if err != nil {
 		return nil, err
 	}
 	return &Link{link, p.conn}, nil
 }
 
-// regions are the shared memory of an endpoint's sessions: see [carrier.Regions].
+// regions are the shared memory of an endpoint's sessions, which wait for messages as
+// spin says: see [carrier.Regions].
 type regions struct {
 	endpoint endpoint
 	token    uint64
+	spin     time.Duration
+}
+
+// region lets a link wait in c. Without an event to sleep on it looks as often as the
+// region says: there is nothing better.
+func (r regions) region(c *WinShmContext) region {
+	if c.in.event != 0 {
+		c.spinner, c.SpinTries = spin.New(r.spin), 0
+	}
+	return region{c}
 }
 
 func (regions) Profiles() uint32 { return WinShmProfileHybrid | WinShmProfileBusywait }
@@ -92,7 +104,7 @@ func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return region{c}, nil
+	return r.region(c), nil
 }
 
 func (regions) Taken(err error) bool { return errors.Is(err, ErrWinShmAddrInUse) }
@@ -102,7 +114,7 @@ func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return region{c}, nil
+	return r.region(c), nil
 }
 
 // A region is shared memory as a link sees it.

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 )
 
 const (
@@ -20,22 +22,30 @@ const (
 	firstRest, longestRest = 50 * time.Microsecond, time.Millisecond
 )
 
-// await waits until message number expected is there. What the peer sent before it
-// went is still found; an abort comes before everything.
-func (c *WinShmContext) await(expected uint64, deadline time.Time) error {
+// await waits until the next message is there. What the peer sent before it went is
+// still found; an abort comes before everything.
+func (c *WinShmContext) await(deadline time.Time) error {
 	if cause := c.ended.Load(); cause != nil && *cause == ErrAborted {
 		return *cause
 	}
+	if c.spinner.Look(c.hasNext) {
+		return nil
+	}
 	for range c.SpinTries {
-		if c.in.has(expected) {
+		if c.hasNext() {
 			return nil
 		}
-		pause()
+		spin.Pause()
 	}
-	if c.in.event != 0 {
-		return c.sleepFor(expected, deadline)
+	if c.in.event == 0 {
+		return c.awaitIdly(deadline)
 	}
-	return c.spinFor(expected, deadline)
+	c.spinner.LieDown(time.Now())
+	if err := c.sleep(deadline); err != nil {
+		return err
+	}
+	c.spinner.Wake()
+	return nil
 }
 
 // over tells why there is no point in waiting any longer, or nil. It is to be asked
@@ -52,8 +62,8 @@ func (c *WinShmContext) over() error {
 
 func (c *WinShmContext) timeout() error { return c.failure(ErrWinShmTimeout, ErrTimeout) }
 
-// sleepFor waits with the help of the lane's event.
-func (c *WinShmContext) sleepFor(expected uint64, deadline time.Time) error {
+// sleep waits with the help of the lane's event.
+func (c *WinShmContext) sleep(deadline time.Time) error {
 	events := [2]syscall.Handle{c.in.event, c.wake}
 	defer atomic.StoreInt32(c.in.waiting, 0)
 	for {
@@ -61,7 +71,7 @@ func (c *WinShmContext) sleepFor(expected uint64, deadline time.Time) error {
 		// each round.
 		atomic.StoreInt32(c.in.waiting, 1)
 		gone := c.over()
-		if c.in.has(expected) {
+		if c.hasNext() {
 			return nil
 		}
 		if gone != nil {
@@ -87,13 +97,13 @@ func milliseconds(d time.Duration) uint32 {
 	return uint32(min((d+time.Millisecond-1)/time.Millisecond, most))
 }
 
-// spinFor waits without an event, by looking again and again.
-func (c *WinShmContext) spinFor(expected uint64, deadline time.Time) error {
+// awaitIdly waits without an event, by looking again and again, ever less often.
+func (c *WinShmContext) awaitIdly(deadline time.Time) error {
 	rest := firstRest
 	began := time.Now()
 	for turn := 1; ; turn++ {
 		gone := c.over()
-		if c.in.has(expected) {
+		if c.hasNext() {
 			return nil
 		}
 		if gone != nil {
@@ -109,15 +119,7 @@ func (c *WinShmContext) spinFor(expected uint64, deadline time.Time) error {
 		case turn%yieldTurns == 0:
 			runtime.Gosched()
 		default:
-			pause()
+			spin.Pause()
 		}
 	}
 }
-
-// pause takes a moment between two looks at a word that another processor writes.
-func pause() {
-	for range pauseTurns {
-	}
-}
-
-const pauseTurns = 32

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
@@ -50,9 +51,11 @@ type WinShmContext struct {
 	out     lane
 	in      lane
 
-	taken  uint64 // sequence number of the last message received
-	length int32  // of that message
-	ended  atomic.Pointer[error]
+	taken   uint64 // sequence number of the last message received
+	length  int32  // of that message
+	ended   atomic.Pointer[error]
+	spinner spin.Spinner // off, unless a link waits here
+	hasNext func() bool  // made once so that waiting allocates nothing
 }
 
 // A lane is one direction: a slot for a message, what announces it, and who waits.
@@ -86,11 +89,12 @@ func newContext(role WinShmRole, name string, mem []byte, mapping syscall.Handle
 		event:    events[1],
 		slot:     mem[l.responseOffset:][:l.responseCapacity:l.responseCapacity],
 	}
-	c := &WinShmContext{role: role, name: name, wake: wake, mem: mem, mapping: mapping, in: requests, out: responses}
+	c := &WinShmContext{role: role, name: name, wake: wake, mem: mem, mapping: mapping, in: requests, out: responses, spinner: spin.New(-1)}
 	if role == WinShmRoleClient {
 		c.in, c.out = responses, requests
 	}
 	c.taken = atomic.LoadUint64(c.in.sequence)
+	c.hasNext = func() bool { return c.in.has(c.taken + 1) }
 	return c, nil
 }
 
@@ -155,7 +159,7 @@ func (c *WinShmContext) next(deadline time.Time) (uint32, error) {
 	if c.mem == nil {
 		return 0, c.failure(ErrWinShmBadParam, carrier.ErrClosed)
 	}
-	if err := c.await(c.taken+1, deadline); err != nil {
+	if err := c.await(deadline); err != nil {
 		return 0, err
 	}
 	c.taken++

@@ -1,0 +1,203 @@
+// Package spin decides when to look again and when to sleep: the one policy of waiting,
+// for every carrier, the same as in Rust.
+//
+// Who sleeps is woken late, by some µs on the same CPU and by tens of µs on another; who
+// looks again and again is there at once, but takes a CPU, maybe the very one that the
+// awaited side needs. Which of the two is better depends on where the scheduler put the
+// sides and on how fast they answer. Nobody can be asked, so a [Spinner] learns it from
+// what happens:
+//
+//   - It sleeps, until waits have been short for a while. Long ones (who waits is idle, or
+//     work comes slowly) do not count: they never lead to a look.
+//   - Then it tries for some waits in a row. In a row, because the other side may be
+//     asleep: it takes a few prompt messages until the other side finds that looking pays
+//     for it as well.
+//   - It goes on looking while that takes little time on average, well below the price of
+//     a sleep, counting the time of those waits that looking did not end.
+//   - When that is over it sleeps again. The longer the attempts were in vain, the longer
+//     it is until the next; if sleeps become much shorter than they were, the other side
+//     has begun to look, and the next attempt comes soon.
+//
+// All of it is arithmetic on times that are handed in; only [Spinner.Look] and
+// [Spinner.Wake] read a clock. A goroutine that looks does not let others have its
+// processor, for longestLook at most; where that keeps the awaited side itself from
+// running, one CPU or GOMAXPROCS=1, looks are in vain and end.
+package spin
+
+import "time"
+
+// longestLook is the longest look before a sleep. It covers the time in which a peer that
+// sleeps is woken, so one sleep of one side does not put the other to sleep as well.
+const longestLook = 50 * time.Microsecond
+
+const (
+	// worth is what looking may take on average: less than a sleep and the two switches
+	// of it cost.
+	worth = 10 * time.Microsecond
+	// presumed is taken for the average before there is one.
+	presumed = 4 * time.Microsecond
+	// memory is how many waits make an average.
+	memory = 16
+	// enoughInVain is how many looks in vain, one after the other, are enough.
+	enoughInVain = 2
+	// A wait above longWait says nothing about how fast the peer answers.
+	longWait = 100 * time.Microsecond
+	// firstPause is how many short waits come before the first attempt: a session of a
+	// few calls is not worth one.
+	firstPause = 64
+	// shortPause is how many come between an attempt that had success, until something
+	// came in between, and the next.
+	shortPause = 8
+	// longestPause is the most short waits between two attempts.
+	longestPause = 8192
+	// leastPart of the way is the least, however much shorter sleeps have become.
+	leastPart = 4
+	// Who was looking for as many messages as success did so with success.
+	success = 256
+	// quickLooks are made without asking the clock.
+	quickLooks = 16
+)
+
+// A Spinner decides for one waiting side of one session. It belongs to the goroutine that
+// waits.
+type Spinner struct {
+	longest time.Duration // of a look; 0: never more than one
+
+	looking bool // else it sleeps
+	// While it sleeps: waits since the last attempt that were short, and how many there
+	// are to be.
+	shortWaits, pause uint32
+	// While it looks: how long that takes on average, how many messages it found, and how
+	// many looks in a row found none.
+	average       time.Duration
+	found, inVain uint32
+
+	// How long short sleeps take of late, on average, and what that was at most since the
+	// last attempt.
+	sleeps, longestSleeps time.Duration
+	// Since when it sleeps. Zero if it looked before: how long that sleep is says nothing.
+	asleep    time.Time
+	hasLooked bool
+}
+
+// New makes a spinner that looks for most before a sleep: 0 is as long as that pays, what
+// is below 0 not at all.
+func New(most time.Duration) Spinner {
+	longest := min(max(most, 0), longestLook)
+	if most == 0 {
+		longest = longestLook
+	}
+	return Spinner{longest: longest, pause: firstPause}
+}
+
+// Pays tells whether looking again pays now.
+func (s *Spinner) Pays() bool { return s.looking }
+
+// Look looks, more than once if that pays, and tells whether look did. If not it is time
+// to sleep.
+func (s *Spinner) Look(look func() bool) bool {
+	if look() {
+		return true
+	}
+	if !s.Pays() {
+		return false
+	}
+	var begun time.Time
+	for {
+		for range quickLooks {
+			Pause()
+			if look() {
+				s.looked(since(begun), true)
+				return true
+			}
+		}
+		if begun.IsZero() {
+			begun = time.Now()
+		} else if looked := since(begun); looked >= s.longest {
+			s.looked(looked, false)
+			return false
+		}
+	}
+}
+
+// LieDown says that it is now, and that it sleeps.
+func (s *Spinner) LieDown(now time.Time) {
+	s.asleep = now
+	if s.hasLooked || s.longest == 0 {
+		s.asleep = time.Time{}
+	}
+	s.hasLooked = false
+}
+
+// Wake says that a message has ended the sleep, if there was one.
+func (s *Spinner) Wake() {
+	if !s.asleep.IsZero() {
+		s.slept(since(s.asleep))
+		s.asleep = time.Time{}
+	}
+}
+
+// looked says how long looking took, and whether it found something.
+func (s *Spinner) looked(took time.Duration, found bool) {
+	if !s.looking {
+		return
+	}
+	s.hasLooked = !found
+	// The thread may have been held up: what it found late it did not find by looking.
+	found = found && took <= s.longest
+	took = min(took, s.longest)
+	s.average = (s.average*(memory-1) + took) / memory
+	if found {
+		s.found, s.inVain = s.found+1, 0
+	} else {
+		s.inVain++
+	}
+	if s.average <= worth && s.inVain < enoughInVain {
+		return
+	}
+	if s.found >= success {
+		s.pause = shortPause
+	} else {
+		s.pause = min(2*s.pause, longestPause)
+	}
+	s.sleeps, s.longestSleeps = 0, 0
+	s.looking, s.shortWaits = false, 0
+}
+
+// slept says how long a sleep took until there was a message.
+func (s *Spinner) slept(took time.Duration) {
+	if s.looking || took > longWait {
+		return
+	}
+	if s.sleeps == 0 {
+		s.sleeps = took
+	} else {
+		s.sleeps = (s.sleeps*3 + took) / 4
+	}
+	s.longestSleeps = max(s.longestSleeps, s.sleeps)
+	s.shortWaits++
+	due := s.pause
+	if muchShorter := s.sleeps < s.longestSleeps/4*3; muchShorter {
+		due = min(due, max(s.pause/leastPart, firstPause))
+	}
+	if s.shortWaits >= due {
+		// If the first look is in vain it is the last.
+		s.looking, s.average, s.found, s.inVain = true, presumed, 0, enoughInVain-1
+	}
+}
+
+// since is how long ago begun was, 0 if it is zero.
+func since(begun time.Time) time.Duration {
+	if begun.IsZero() {
+		return 0
+	}
+	return time.Since(begun)
+}
+
+// Pause takes a moment between two looks at what another processor changes.
+func Pause() {
+	for range pauseTurns {
+	}
+}
+
+const pauseTurns = 32

@@ -1,0 +1,239 @@
+package spin
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+const (
+	// Waking a sleeper on another CPU, and on the same.
+	far  = 15 * time.Microsecond
+	near = 2500 * time.Nanosecond
+	// work is what a side does between two messages, if it is awake.
+	work = time.Microsecond
+)
+
+// wait is one wait for a message that comes after a time, and wake later if the waiter
+// sleeps. It returns how long was looked.
+func (s *Spinner) wait(after, wake time.Duration) time.Duration {
+	if !s.Pays() {
+		s.slept(after + wake)
+		return 0
+	}
+	looked := min(after, s.longest)
+	s.looked(looked, after <= s.longest)
+	return looked
+}
+
+// waits waits n times, and returns how long was looked in all.
+func (s *Spinner) waits(n int, after, wake time.Duration) (looked time.Duration) {
+	for range n {
+		looked += s.wait(after, wake)
+	}
+	return looked
+}
+
+// callAcross is one call between two CPUs: who sleeps is late.
+func callAcross(client, server *Spinner) {
+	late := func(other *Spinner) time.Duration {
+		if other.Pays() {
+			return work
+		}
+		return work + far
+	}
+	answer, request := late(server), late(client)
+	client.wait(answer, far)
+	server.wait(request, far)
+}
+
+func callsAcross(n int, client, server *Spinner) {
+	for range n {
+		callAcross(client, server)
+	}
+}
+
+// waitOnOneCPU is one wait for somebody who cannot run while this side looks.
+func (s *Spinner) waitOnOneCPU() time.Duration {
+	if s.Pays() {
+		return s.wait(s.longest+work, near)
+	}
+	return s.wait(work, near)
+}
+
+func spinners() (client, server *Spinner) {
+	a, b := New(0), New(0)
+	return &a, &b
+}
+
+func TestBothSidesFindOutThatLookingPaysBetweenTwoCPUs(t *testing.T) {
+	client, server := spinners()
+	callsAcross(firstPause+memory, client, server)
+	if !client.Pays() || !server.Pays() {
+		t.Errorf("client %v, server %v", client.Pays(), server.Pays())
+	}
+}
+
+func TestASideThatHadGivenUpNoticesThatTheOtherLooks(t *testing.T) {
+	client, server := spinners()
+	// One side after the other is left alone, and grows tired.
+	for range 100_000 {
+		other := New(-1)
+		callAcross(client, &other)
+		other = New(-1)
+		callAcross(&other, server)
+	}
+	if client.pause != longestPause || server.pause != longestPause {
+		t.Errorf("pauses of %d and %d", client.pause, server.pause)
+	}
+	callsAcross(500, client, server)
+	for calls := 0; !client.Pays() || !server.Pays(); calls++ {
+		callAcross(client, server)
+		if calls > 2*longestPause {
+			t.Fatal("they never met")
+		}
+	}
+}
+
+func TestOneSleepOfOneSideDoesNotEndIt(t *testing.T) {
+	client, server := spinners()
+	callsAcross(1000, client, server)
+	for range 1000 {
+		// The server was held up once: longer than anybody looks.
+		client.wait(longestLook+far, far)
+		server.wait(work+far, far)
+		callsAcross(50, client, server)
+		if !client.Pays() || !server.Pays() {
+			t.Fatalf("client %v, server %v", client.Pays(), server.Pays())
+		}
+	}
+}
+
+func TestOnOneCPUNextToNothingIsLost(t *testing.T) {
+	s, _ := spinners()
+	var looked time.Duration
+	for range 100_000 {
+		looked += s.waitOnOneCPU()
+	}
+	if slept := 100_000 * (work + near); looked == 0 || looked*100 >= slept {
+		t.Errorf("%v of looking", looked)
+	}
+}
+
+func TestStopsAtOnceWhenTheOtherSideMovesToThisCPU(t *testing.T) {
+	client, server := spinners()
+	callsAcross(10_000, client, server)
+	var looked time.Duration
+	for range shortPause {
+		looked += client.waitOnOneCPU()
+	}
+	if looked != enoughInVain*longestLook {
+		t.Errorf("%v of looking", looked)
+	}
+}
+
+func TestWhoWaitsLongNeverLooks(t *testing.T) {
+	s, _ := spinners()
+	if looked := s.waits(100_000, 10*longWait, far); looked != 0 {
+		t.Errorf("%v of looking", looked)
+	}
+}
+
+func TestWhenMessagesStayAwayItLooksOnceMoreAndSleeps(t *testing.T) {
+	client, server := spinners()
+	callsAcross(1000, client, server)
+	if looked := server.waits(1000, time.Millisecond, far); looked != enoughInVain*longestLook {
+		t.Errorf("%v of looking", looked)
+	}
+}
+
+func TestASlowAnswerIsSleptFor(t *testing.T) {
+	s, _ := spinners()
+	if looked := s.waits(100_000, 2*worth, near); looked >= 100_000*2*worth/50 {
+		t.Errorf("%v of looking", looked)
+	}
+	// A prompt one is not.
+	looks := 0
+	for range 100_000 {
+		if s.wait(worth/2, far) > 0 {
+			looks++
+		}
+	}
+	if looks <= 80_000 {
+		t.Errorf("%d looks", looks)
+	}
+}
+
+func TestCanBeSwitchedOffAndCapped(t *testing.T) {
+	off, capped := New(-1), New(4*time.Microsecond)
+	for range 10_000 {
+		if looked := off.wait(work, far); looked != 0 {
+			t.Fatalf("%v of looking where that is switched off", looked)
+		}
+		if looked := capped.wait(work, far); looked > 4*time.Microsecond {
+			t.Fatalf("%v of looking above the cap", looked)
+		}
+	}
+	if !capped.Pays() {
+		t.Error("it does not pay below the cap")
+	}
+	if looked := capped.waits(10_000, 5*time.Microsecond, far); looked >= 10_000*5*time.Microsecond/100 {
+		t.Errorf("%v of looking for what comes above the cap", looked)
+	}
+	if most := New(math.MaxInt64); most.longest != longestLook {
+		t.Errorf("looks for %v at most", most.longest)
+	}
+}
+
+func TestWhatIsFoundLateWasNotFoundByLooking(t *testing.T) {
+	s, _ := spinners()
+	s.waits(firstPause, work, near)
+	if !s.Pays() {
+		t.Fatal("it does not look")
+	}
+	// The other side had its turn when this one was preempted.
+	s.looked(4*time.Millisecond, true)
+	s.looked(4*time.Millisecond, true)
+	if s.Pays() {
+		t.Error("it still looks")
+	}
+}
+
+func TestASleepAfterALookDoesNotCount(t *testing.T) {
+	s, _ := spinners()
+	s.waits(firstPause, work, near)
+	s.looked(longestLook, false)
+	s.LieDown(time.Now())
+	s.Wake()
+	if s.Pays() || s.shortWaits != 0 {
+		t.Errorf("%d short waits", s.shortWaits)
+	}
+	s.LieDown(time.Now().Add(-work))
+	s.Wake()
+	s.Wake() // from no sleep
+	if took := s.sleeps; s.shortWaits > 1 || took != 0 && took < work {
+		t.Errorf("%d short waits, of %v", s.shortWaits, took)
+	}
+}
+
+func TestLooksOnceWhileItDoesNotPayAndAgainWhileItDoes(t *testing.T) {
+	s, _ := spinners()
+	looks, findAt := 0, 0
+	look := func() bool {
+		looks++
+		return looks == findAt
+	}
+	if s.Look(look) || looks != 1 {
+		t.Errorf("%d looks while it does not pay", looks)
+	}
+	s.looking = true
+	if looks, findAt = 0, 3; !s.Look(look) || looks != 3 {
+		t.Errorf("%d looks for what the third finds", looks)
+	}
+	if looks, findAt = 0, 0; s.Look(look) || looks < 1+2*quickLooks {
+		t.Errorf("%d looks for nothing", looks)
+	}
+	if !s.hasLooked || s.inVain != 1 {
+		t.Errorf("%d looks were in vain", s.inVain)
+	}
+}

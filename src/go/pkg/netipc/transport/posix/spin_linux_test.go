@@ -1,0 +1,95 @@
+package posix
+
+import (
+	"testing"
+	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+)
+
+// learns makes calls until the spinner that waits for their answers finds that looking
+// pays; false if it does not in so many.
+func learns(t testing.TB, calls int, s *spin.Spinner, call func(id uint64) error) bool {
+	t.Helper()
+	for id := range uint64(calls) {
+		noError(t, call(id))
+		if s.Pays() {
+			return true
+		}
+	}
+	return false
+}
+
+// Whether waits are short depends on the machine: there are many chances.
+const manyCalls, someCalls = 2_000_000, 1000
+
+func TestASocketIsLookedAtIfThatPaysUnlessItIsSwitchedOff(t *testing.T) {
+	dial := func(config ClientConfig) (*Link, func(uint64) error) {
+		profiles := uint32(protocol.ProfileBaseline)
+		config.SupportedProfiles = profiles
+		l := mustListen(t, shortDir(t), ServerConfig{SupportedProfiles: profiles, Spin: -1})
+		client, server := mustLink(t, l, &config)
+		ended := make(chan bool, 1)
+		go func() {
+			for {
+				h, _, err := server.Receive(time.Time{})
+				if err != nil || server.Send(response(h.MessageID), nil, time.Time{}) != nil {
+					ended <- server.conn.in.spinner.Pays()
+					return
+				}
+			}
+		}()
+		t.Cleanup(func() {
+			client.Close()
+			if await(t, "the server ends", ended) {
+				t.Error("the server looks, which is switched off")
+			}
+		})
+		return client, func(id uint64) error {
+			if err := client.Send(request(id), nil, time.Time{}); err != nil {
+				return err
+			}
+			_, _, err := client.Receive(time.Time{})
+			return err
+		}
+	}
+	client, call := dial(ClientConfig{})
+	if !learns(t, manyCalls, &client.conn.in.spinner, call) {
+		t.Error("it never looks")
+	}
+	client, call = dial(ClientConfig{Spin: -1})
+	if learns(t, someCalls, &client.conn.in.spinner, call) {
+		t.Error("it looks, which is switched off")
+	}
+}
+
+func TestALinkLooksAtSharedMemoryIfThatPaysUnlessItIsSwitchedOff(t *testing.T) {
+	attach := func(limit time.Duration) (region, func(uint64) error) {
+		client, server := mustShare(t, 100, 100)
+		go func() {
+			for buf := make([]byte, 100); ; {
+				n, err := server.ShmReceive(buf, 0)
+				if err != nil || server.ShmSend(buf[:n]) != nil {
+					return
+				}
+			}
+		}()
+		r := regions{spin: limit}.region(client)
+		return r, func(uint64) error {
+			if err := r.Send([]byte("x"), nil); err != nil {
+				return err
+			}
+			_, err := r.Next(time.Time{})
+			return err
+		}
+	}
+	r, call := attach(0)
+	if !learns(t, manyCalls, &r.spinner, call) {
+		t.Error("it never looks")
+	}
+	r, call = attach(-1)
+	if learns(t, someCalls, &r.spinner, call) {
+		t.Error("it looks, which is switched off")
+	}
+}
