@@ -258,8 +258,8 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
     while let Ok(file) = std::fs::File::open("/dev/null") {
         fillers.push(file);
     }
-    // For both ends of a connection and little more.
-    fillers.truncate(fillers.len() - 4);
+    // For both ends of a connection and nothing more.
+    fillers.truncate(fillers.len() - 2);
     let mut client = client::<Increment>(&dir, "increment", &SessionOptions::rings());
     assert!(!is_over(&client, "rings"));
     assert_eq!(client.call(1).unwrap(), 2);
