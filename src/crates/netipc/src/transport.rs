@@ -2,7 +2,8 @@
 //!
 //! A [`Listener`] takes clients, each of which becomes a [`Session`] once it has said what it wants;
 //! the other end comes from [`Session::connect`]. What is in the messages is up to both. Nothing
-//! here blocks but what takes a [`Wait`], and all of it has descriptors to wait for with `poll`.
+//! here blocks but what takes a [`Wait`], and all of it has descriptors to wait for with `poll`. (Pipes
+//! on Windows have none: there, wait with what takes a [`Wait`].)
 //!
 //! ```
 //! use std::time::Duration;
@@ -50,9 +51,9 @@ pub use crate::link::{Carrier, Session};
 pub struct ListenerOptions {
     /// What sessions it grants.
     pub session: SessionOptions,
-    /// The permissions of the socket.
+    /// The permissions of the socket, as in [`ServerOptions`](crate::ServerOptions).
     pub mode: u32,
-    /// The group of the socket, if not the one the system gives it.
+    /// The group of the socket, if not the one the system gives it. There is none on Windows.
     pub group: Option<u32>,
     /// How many clients may wait to be accepted. 0 stands for 16.
     pub backlog: u32,

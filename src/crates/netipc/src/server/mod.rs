@@ -33,9 +33,10 @@ pub struct ServerOptions {
     /// How many sessions there may be at once. Clients beyond that are hung up on before they are
     /// answered, and see no session.
     pub max_sessions: usize,
-    /// The permissions of the socket.
+    /// The permissions of the socket. On Windows the user of the process may connect in any case, and
+    /// every other local user if others may write; the rest has no meaning there.
     pub mode: u32,
-    /// The group of the socket, if not the one the system gives it.
+    /// The group of the socket, if not the one the system gives it. There is none on Windows.
     pub group: Option<u32>,
     /// How many clients may wait to be accepted. 0 stands for 16.
     pub backlog: u32,

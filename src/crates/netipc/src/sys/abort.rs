@@ -48,7 +48,8 @@ impl Abort {
     }
 
     /// An abort that is also set while `watched` is signalled: on Unix a descriptor that is
-    /// readable, hung up or broken, on Windows the handle of an event. It is only looked at, so
+    /// readable, hung up or broken, on Windows the handle of an event that
+    /// stays signalled until it is reset. It is only looked at, so
     /// [`clear`](Self::clear) does not change what it says.
     pub fn watching(watched: Waitable) -> Self {
         Abort(Arc::new(Shared { watched: Some(watched), ..Shared::default() }))

@@ -12,6 +12,7 @@ mod faults;
 mod listener;
 mod operation;
 mod poller;
+mod reading;
 mod signal;
 mod socket;
 #[cfg(test)]

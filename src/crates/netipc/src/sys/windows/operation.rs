@@ -54,6 +54,7 @@ impl Operation {
 
     /// Begins to read up to `len` bytes. What came of it if it is done at once.
     pub(super) fn read(&mut self, len: usize) -> Option<io::Result<Transfer>> {
+        assert!(!self.under_way, "the buffer is the system's");
         self.buffer.resize(len, 0);
         let (to, len) = (self.buffer.as_mut_ptr(), len as u32);
         self.begin(|file, description| {

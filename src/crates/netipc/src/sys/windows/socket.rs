@@ -32,9 +32,10 @@ use windows_sys::{
 
 use super::{
     PeerCredentials,
-    faults::{is_end, number},
+    faults::number,
     operation::{Operation, Transfer},
     poller::{Port, Source, Watch, Watchable, forget},
+    reading::{HEAD, Next, Reading},
     wait::{pause, wait_for},
     wide,
 };
@@ -43,9 +44,6 @@ use crate::{
     sys::Interest,
     wait::Wait,
 };
-
-/// How much of a packet is read before the rest: as much as every receiver has room for.
-const HEAD: usize = 32;
 
 /// What a client asks for: no more than it needs, so that a server can grant no more.
 const ACCESS: u32 = FILE_GENERIC_READ | FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES;
@@ -89,23 +87,6 @@ struct Pipe {
     attached: AtomicBool,
 }
 
-struct Reading {
-    operation: Operation,
-    next: Next,
-}
-
-/// What is known of the packet that comes next.
-#[derive(Clone, Copy, Debug)]
-enum Next {
-    Unknown,
-    /// Its first bytes are read.
-    Head(Transfer),
-    /// There is none: the peer hung up.
-    End,
-    /// The system cannot read it, and says so with this number.
-    Failed(i32),
-}
-
 impl Socket {
     /// Connects to who listens at the pipe `path`. While it has no instance free, it tries again.
     ///
@@ -145,10 +126,9 @@ impl Socket {
     /// One end of the pipe `file`, which is connected, open for overlapped operations and in
     /// message mode. `attached`: it tells a port already.
     pub(super) fn over(file: Arc<OwnedHandle>, side: Side, attached: bool) -> io::Result<Self> {
-        let operation = Operation::new(Arc::clone(&file))?;
         Ok(Socket(Arc::new(Pipe {
             side,
-            reading: Mutex::new(Reading { operation, next: Next::Unknown }),
+            reading: Mutex::new(Reading::new(Arc::clone(&file))?),
             writing: Mutex::new(Operation::new(Arc::clone(&file))?),
             watch: Watch::default(),
             attached: AtomicBool::new(attached),
@@ -393,43 +373,6 @@ impl Source for Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         forget(self);
-    }
-}
-
-impl Reading {
-    /// Finds out what comes next, if it is there.
-    fn look(&mut self) {
-        let Next::Unknown = self.next else { return };
-        let read = match self.operation.is_under_way() {
-            true => self.operation.finish(),
-            false => self.operation.read(HEAD),
-        };
-        self.next = match read {
-            None => Next::Unknown,
-            Some(Ok(Transfer { len: 0, .. })) => Next::End,
-            Some(Ok(head)) => Next::Head(head),
-            Some(Err(cause)) if is_end(&cause) => Next::End,
-            Some(Err(cause)) => Next::Failed(cause.raw_os_error().unwrap_or_default()),
-        };
-    }
-
-    /// Throws the packet away of which the head is read, and looks for the next.
-    fn skip(&mut self) -> io::Result<()> {
-        if let Next::Head(Transfer { more, .. }) = self.next {
-            self.next = Next::Unknown;
-            if more {
-                self.skip_rest()?;
-            }
-        }
-        self.look();
-        Ok(())
-    }
-
-    /// Throws away what is left of a packet.
-    fn skip_rest(&mut self) -> io::Result<()> {
-        let mut thrown_away = [0; 4096];
-        while self.operation.read_rest(&mut thrown_away)?.more {}
-        Ok(())
     }
 }
 
