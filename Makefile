@@ -56,7 +56,8 @@ test-windows: rust-toolchain
 	$(CARGO) test -p netipc-proto -p netipc
 
 # Wide and narrow words: all tests on i686, whose programs run by themselves; on aarch64, emulated,
-# those that neither start themselves again nor ask the emulator for more than it has.
+# those that neither start themselves again nor ask the emulator for more than it has. On systems
+# without a carrier it must at least compile.
 test-cross: rust-toolchain
 	@tools/cross-toolchain
 	CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER=i686-linux-gnu-gcc \
@@ -67,6 +68,7 @@ test-cross: rust-toolchain
 	$(CARGO) test -p netipc-proto --lib --tests && \
 	$(CARGO) test -p netipc --lib -- shm::tests sys::tests table batch --skip processes_converse && \
 	$(CARGO) test -p netipc --test calls --test greetings --test lookups --test retries
+	$(CARGO) check -p netipc-proto -p netipc --target x86_64-apple-darwin --target x86_64-unknown-freebsd
 
 # The Go tests as Windows programs, under Wine.
 test-windows-go:

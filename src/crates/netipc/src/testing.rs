@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 use serde_json::Value;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{as_nobody, is_root, run, run_child, scratch};
+pub(crate) use linux::{Random, as_nobody, is_root, run, run_child, scratch};
 
 /// The vectors of `target` in `file`. `NETIPC_VECTORS` names another directory to take them from.
 pub(crate) fn vectors(file: &str, target: &str) -> Vec<Value> {
@@ -43,31 +43,4 @@ pub(crate) fn child(test: &str, part: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(PART, part);
     command
-}
-/// Numbers for tests that try what nobody thought of (SplitMix64). The seed is printed, and
-/// `NETIPC_SEED` gives it again.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(test: &str) -> Self {
-        let given = env::var("NETIPC_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now =
-            std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-        let seed = given.unwrap_or(now);
-        eprintln!("{test}: NETIPC_SEED={seed}");
-        Random(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
 }

@@ -11,8 +11,7 @@ use crate::{
 };
 
 /// What came along with a HELLO_ACK: nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Handed;
+pub(crate) type Handed = Vec<Infallible>;
 
 /// What a server hands over to its client with the HELLO_ACK.
 pub(crate) type Handover = Infallible;

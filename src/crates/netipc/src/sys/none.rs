@@ -135,7 +135,7 @@ impl Socket {
         match self.0 {}
     }
 
-    pub(crate) fn receive_within(&self, _: &mut [u8], _wait: Wait<'_>) -> Result<Packet> {
+    pub(crate) fn receive_within(&self, _: &mut [u8], _: Wait<'_>, _: Instant) -> Result<Packet> {
         match self.0 {}
     }
 
