@@ -35,11 +35,18 @@ pub(super) fn wait_for(awaited: &[BorrowedHandle<'_>], wait: Wait<'_>) -> Result
     let longest = if abort.is_some() && signal.is_none() { WITHOUT_SIGNAL } else { Duration::MAX };
     let calling_off =
         [signal.map(AsHandle::as_handle), abort.and_then(Abort::watched).map(AsHandle::as_handle)];
-    let handles: Vec<_> =
-        awaited.iter().copied().chain(calling_off.into_iter().flatten()).collect();
+    let mut present = awaited.iter().copied().chain(calling_off.into_iter().flatten());
+    let mut handles = present.next().map(|first| ([first; MOST], 1));
+    if let Some((handles, count)) = &mut handles {
+        for handle in present {
+            handles[*count] = handle;
+            *count += 1;
+        }
+    }
+    let handles = handles.as_ref().map_or(&[][..], |(handles, count)| &handles[..*count]);
     loop {
         let left = wait.remaining()?.unwrap_or(Duration::MAX).min(longest);
-        let woken = wait_for_any(&handles, Some(left))
+        let woken = wait_for_any(handles, Some(left))
             .map_err(|cause| Error::system("wait for the peer", cause))?;
         if abort.is_some_and(Abort::is_set) {
             return Err(ErrorKind::Aborted.into());
