@@ -120,9 +120,10 @@ pub fn respond<S: Service>(
     payload: &[u8],
     out: &mut [u8],
 ) -> Response {
+    let is_batch = S::IN_BATCHES && request.is_batch();
     let answered = if request.code != S::METHOD {
         Err(Status::Unsupported)
-    } else if request.is_batch() {
+    } else if is_batch {
         respond_batch::<S>(handler, request.item_count, payload, out)
     } else {
         respond_one::<S>(handler, payload, out)
@@ -132,7 +133,7 @@ pub fn respond<S: Service>(
         Ok(len) => {
             let mut response = Response::without_payload(request, Status::Ok);
             response.header.payload_len = len as u32;
-            if request.is_batch() {
+            if is_batch {
                 response.header.flags = Header::BATCH;
                 response.header.item_count = request.item_count;
             }

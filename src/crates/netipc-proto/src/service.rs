@@ -11,6 +11,9 @@ pub trait Service: 'static {
     const METHOD: u16;
     /// The name under which such a service is usually found, such as `cgroups-lookup`.
     const NAME: &'static str;
+    /// Whether one message may carry many requests, each answered for itself. If not, the flag that
+    /// says so means nothing.
+    const IN_BATCHES: bool = true;
 
     /// What a caller asks.
     type Request<'a>: Copy;

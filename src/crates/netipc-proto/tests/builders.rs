@@ -75,6 +75,29 @@ fn a_snapshot_that_does_not_fit_is_refused_whatever_the_handler_says() {
 }
 
 #[test]
+fn a_request_for_a_snapshot_is_one_whatever_its_flag_says() {
+    let mut one = [0; 4];
+    CgroupsSnapshot::write_request((), &mut one).expect("there is room");
+    let mut two = vec![0; 64];
+    let mut writer = ItemsWriter::new(&mut two, 0, 2).expect("there is room");
+    for _ in 0..2 {
+        writer.push(|to| CgroupsSnapshot::write_request((), to)).expect("there is room");
+    }
+    let length = writer.finish_padded().1;
+    let answer = |payload: &[u8], item_count| {
+        let plain = Header::request(CgroupsSnapshot::METHOD, 1, payload.len() as u32);
+        let request = Header { flags: Header::BATCH, item_count, ..plain };
+        let handler = |_: &_, _: &mut Builder<'_>| Ok(());
+        let mut out = [0; 200];
+        let Header { transport_status, flags, item_count, payload_len, .. } =
+            respond::<CgroupsSnapshot>(&handler, &request, payload, &mut out).header;
+        (transport_status, flags, item_count, payload_len)
+    };
+    assert_eq!(answer(&one, 1), (Status::Ok.code(), 0, 1, 24));
+    assert_eq!(answer(&two[..length], 2), (Status::BadEnvelope.code(), 0, 1, 0));
+}
+
+#[test]
 fn a_snapshot_that_asks_for_more_room_than_there_is_is_refused() {
     let mut out = [0; 200];
     let mut builder = Builder::new(&mut out).expect("there is room");

@@ -166,3 +166,17 @@ fn answers_a_batch_in_its_order_or_not_at_all() {
         assert_eq!(error.kind(), ErrorKind::LimitExceeded, "over {carrier}");
     }
 }
+
+#[test]
+fn a_snapshot_is_not_asked_for_in_batches() {
+    let session = SessionOptions { max_request_batch_items: 64, ..SessionOptions::default() };
+    let dir = Dir::new();
+    let _server = Running::start(&dir, "cgroups-snapshot", served(&session), snapshot_of(3));
+    let mut client = client::<CgroupsSnapshot>(&dir, "cgroups-snapshot", &session);
+    let error = client.call_batch(&[(), ()]).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("this kind is asked one at a time"), "{error}");
+    let answers = client.call_batch(&[()]).unwrap();
+    let counts: Vec<_> = answers.iter().map(|view| view.unwrap().item_count).collect();
+    assert_eq!(counts, [3]);
+}

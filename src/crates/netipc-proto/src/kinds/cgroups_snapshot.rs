@@ -256,6 +256,7 @@ impl<'a> View<'a> {
 impl Service for CgroupsSnapshot {
     const METHOD: u16 = 2;
     const NAME: &'static str = "cgroups-snapshot";
+    const IN_BATCHES: bool = false;
 
     type Request<'a> = ();
     type RequestView<'a> = SnapshotRequest;

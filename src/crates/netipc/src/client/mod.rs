@@ -333,13 +333,19 @@ impl<S: Service> Client<S> {
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call). If one request fails, all do.
+    /// As [`call`](Self::call). If one request fails, all do. [`ErrorKind::InvalidInput`] for more
+    /// than one request of a kind that is not asked [in batches](Service::IN_BATCHES).
     pub fn call_batch(&mut self, requests: &[S::Request<'_>]) -> Result<Answers<'_, S>> {
         let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         if requests.is_empty() {
             return Ok(Answers::read(&[], 0)?);
         }
         self.logical_call(Duration::ZERO, |client, wait| {
+            if count > 1 && !S::IN_BATCHES {
+                let context =
+                    format!("batch of {count} requests: this kind is asked one at a time");
+                return Err(Error::new(ErrorKind::InvalidInput, context).into());
+            }
             let limit = client
                 .session
                 .as_ref()
