@@ -89,6 +89,10 @@ pub(super) enum After {
     End,
 }
 
+/// The longest response there is room for, whatever was agreed on: as many bytes as can be reserved by
+/// all workers where addresses are of 32 bits, and more than any limit where they are of 64.
+const MOST_ROOM: usize = isize::MAX as usize / 8;
+
 /// Of one client, before others that wait get their turn.
 const REQUESTS_IN_A_ROW: u64 = 64;
 
@@ -261,11 +265,12 @@ impl Core {
             return None;
         }
         let limit = session.agreement().agreed_max_response_payload_bytes;
-        if out.len() < limit as usize {
+        let room = (limit as usize).min(MOST_ROOM);
+        if out.len() < room {
             // Fresh zeroes cost nothing until they are used; growing would copy.
-            *out = vec![0; limit as usize];
+            *out = vec![0; room];
         }
-        let out = &mut out[..limit as usize];
+        let out = &mut out[..room];
         let permit = self.permits.take();
         let handled = catch_unwind(AssertUnwindSafe(|| {
             self.responder.respond(request, session.payload(), out)
