@@ -237,6 +237,20 @@ fn pings_every_service() {
 }
 
 #[test]
+fn rings_carry_messages_where_both_sides_are_told_to_use_them() {
+    let tree = tree::<&str>(&["a.scope"]);
+    let provider = Provider::of_tree(tree.path(), &["--transport", "ring"]);
+    for command in [&["ping", "--count", "10"][..], &["ls"]] {
+        let told = provider.json(&[command, &["--transport", "ring"]].concat());
+        assert_eq!(told[1]["transport"], "ring", "{told}");
+    }
+    let snapshot = provider.json(&["snapshot", "--transport", "ring"]);
+    assert_eq!(snapshot["transport"], "ring");
+    let output = provider.run(&["snapshot", "--transport", "shm"]);
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+}
+
+#[test]
 fn the_exit_code_tells_what_went_wrong() {
     let tree = tree::<&str>(&[]);
     let provider = Provider::of_tree(tree.path(), &["--transport", "socket"]);

@@ -144,34 +144,35 @@ fn a_killed_server_fails_the_call_at_once_and_a_restarted_one_is_found() {
 #[test]
 fn killed_clients_leave_no_session_and_no_file() {
     const TEST: &str = "killed_clients_leave_no_session_and_no_file";
-    if let Some((_, dir)) = part() {
-        let session = SessionOptions::shared_memory();
+    if let Some((carrier, dir)) = part() {
+        let session = session_of(&carrier);
         let mut clients: Vec<Client<Increment>> =
             (0..4).map(|_| client(&dir, "increment", &session)).collect();
         for client in &mut clients {
             assert_eq!(client.call(1).unwrap(), 2);
-            assert!(client.session().unwrap().is_shared_memory());
+            assert!(is_over(client, &carrier));
         }
         tell("READY");
         await_parent();
     }
-    let dir = Dir::new();
-    let session = SessionOptions::shared_memory();
-    let options = ServerOptions { max_sessions: 8, workers: 2, ..served(&session) };
-    let server = increment_server(&dir, options);
-    for _ in 0..3 {
-        let mut children: Vec<_> = (0..2).map(|_| Child::start(TEST, "clients", &dir)).collect();
-        for child in &mut children {
-            child.await_told("READY");
+    for (carrier, session) in carriers() {
+        let dir = Dir::new();
+        let options = ServerOptions { max_sessions: 8, workers: 2, ..served(&session) };
+        let server = increment_server(&dir, options);
+        for _ in 0..3 {
+            let mut children: Vec<_> = (0..2).map(|_| Child::start(TEST, carrier, &dir)).collect();
+            for child in &mut children {
+                child.await_told("READY");
+            }
+            assert_eq!(server.server.sessions(), 8);
+            for child in &mut children {
+                child.kill();
+            }
+            await_that("the end of all sessions", || server.server.sessions() == 0);
+            assert!(dir.entries().iter().all(|name| name == "increment.sock"));
         }
-        assert_eq!(server.server.sessions(), 8);
-        for child in &mut children {
-            child.kill();
-        }
-        await_that("the end of all sessions", || server.server.sessions() == 0);
-        assert!(dir.entries().iter().all(|name| name == "increment.sock"));
+        assert_eq!(client::<Increment>(&dir, "increment", &session).call(1).unwrap(), 2);
     }
-    assert_eq!(client::<Increment>(&dir, "increment", &session).call(1).unwrap(), 2);
 }
 
 #[cfg(target_os = "linux")]

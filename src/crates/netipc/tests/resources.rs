@@ -70,18 +70,27 @@ fn no_descriptor_is_inherited_by_other_programs() {
 
 #[test]
 fn sessions_over_sockets_take_no_threads_and_idle_ones_no_time() {
-    if !process::alone("sessions_over_sockets_take_no_threads_and_idle_ones_no_time") {
-        return;
+    if process::alone("sessions_over_sockets_take_no_threads_and_idle_ones_no_time") {
+        take_no_threads_and_no_time(&SessionOptions::default());
     }
+}
+
+#[test]
+fn sessions_over_rings_take_no_threads_and_idle_ones_no_time() {
+    if process::alone("sessions_over_rings_take_no_threads_and_idle_ones_no_time") {
+        take_no_threads_and_no_time(&SessionOptions::rings());
+    }
+}
+
+fn take_no_threads_and_no_time(session: &SessionOptions) {
     let dir = Dir::new();
-    let session = SessionOptions::default();
     let own = process::thread_id();
     let before = process::threads();
-    let options = ServerOptions { workers: 2, ..served(&session) };
+    let options = ServerOptions { workers: 2, ..served(session) };
     let _server = increment_server(&dir, options);
-    let mut active = client::<Increment>(&dir, "increment", &session);
+    let mut active = client::<Increment>(&dir, "increment", session);
     active.call(1).unwrap();
-    let idle: Vec<_> = (0..50).map(|_| client::<Increment>(&dir, "increment", &session)).collect();
+    let idle: Vec<_> = (0..50).map(|_| client::<Increment>(&dir, "increment", session)).collect();
     let threads: Vec<_> =
         process::threads().into_iter().filter(|thread| !before.contains(thread)).collect();
     // The workers, and the one that runs the server.
