@@ -19,12 +19,17 @@
 //     has begun to look, and the next attempt comes soon.
 //
 // All of it is arithmetic on times that are handed in; only [Spinner.Look] and
-// [Spinner.Wake] read a clock. A goroutine that looks does not let others have its
-// processor, for longestLook at most; where that keeps the awaited side itself from
-// running, one CPU or GOMAXPROCS=1, looks are in vain and end.
+// [Spinner.Wake] read a clock.
+//
+// What Rust does not need: a goroutine that looks keeps its processor, one of GOMAXPROCS,
+// and the runtime asks whether there is something for other sessions when a processor has
+// nothing to run, else every 10 ms. So who has not slept for a turn sleeps once.
 package spin
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // longestLook is the longest look before a sleep. It covers the time in which a peer that
 // sleeps is woken, so one sleep of one side does not put the other to sleep as well.
@@ -56,6 +61,10 @@ const (
 	success = 256
 	// quickLooks are made without asking the clock.
 	quickLooks = 16
+	// A turn is how long it goes without a sleep, which costs a few hundredths of that.
+	// Whether it is over is asked once in so many messages.
+	turn         = 500 * time.Microsecond
+	turnMessages = 32
 )
 
 // A Spinner decides for one waiting side of one session. It belongs to the goroutine that
@@ -78,6 +87,7 @@ type Spinner struct {
 	// Since when it sleeps. Zero if it looked before: how long that sleep is says nothing.
 	asleep    time.Time
 	hasLooked bool
+	lastSleep time.Time
 }
 
 // New makes a spinner that looks for most before a sleep: 0 is as long as that pays, what
@@ -102,6 +112,10 @@ func (s *Spinner) Look(look func() bool) bool {
 	if !s.Pays() {
 		return false
 	}
+	if s.isTurnOver() {
+		runtime.Gosched()
+		return look()
+	}
 	var begun time.Time
 	for {
 		for range quickLooks {
@@ -120,10 +134,25 @@ func (s *Spinner) Look(look func() bool) bool {
 	}
 }
 
+func (s *Spinner) isTurnOver() bool {
+	if s.found%turnMessages != 0 {
+		return false
+	}
+	now := time.Now()
+	if now.Sub(s.lastSleep) < turn {
+		return false
+	}
+	s.lastSleep = now
+	return true
+}
+
 // LieDown says that it is now, and that it sleeps.
 func (s *Spinner) LieDown(now time.Time) {
-	s.asleep = now
-	if s.hasLooked || s.longest == 0 {
+	if s.longest == 0 {
+		return
+	}
+	s.lastSleep, s.asleep = now, now
+	if s.hasLooked {
 		s.asleep = time.Time{}
 	}
 	s.hasLooked = false

@@ -227,6 +227,7 @@ func TestLooksOnceWhileItDoesNotPayAndAgainWhileItDoes(t *testing.T) {
 		t.Errorf("%d looks while it does not pay", looks)
 	}
 	s.looking = true
+	s.LieDown(time.Now().Add(time.Hour)) // its turn is not over soon
 	if looks, findAt = 0, 3; !s.Look(look) || looks != 3 {
 		t.Errorf("%d looks for what the third finds", looks)
 	}
@@ -235,5 +236,26 @@ func TestLooksOnceWhileItDoesNotPayAndAgainWhileItDoes(t *testing.T) {
 	}
 	if !s.hasLooked || s.inVain != 1 {
 		t.Errorf("%d looks were in vain", s.inVain)
+	}
+}
+
+func TestWhoLooksSleepsOnceInATurn(t *testing.T) {
+	s, _ := spinners()
+	s.looking = true
+	looks := 0
+	look := func() bool {
+		looks++
+		return false
+	}
+	s.LieDown(time.Now().Add(-turn))
+	if s.Look(look) || looks != 2 {
+		t.Errorf("%d looks at the end of a turn", looks)
+	}
+	s.LieDown(time.Now().Add(time.Hour))
+	if looks = 0; s.Look(look) || looks <= 2 {
+		t.Errorf("%d looks within a turn", looks)
+	}
+	if s.LieDown(time.Now().Add(-turn)); s.hasLooked || !s.Pays() {
+		t.Error("the sleep at the end of a turn is taken for another")
 	}
 }
