@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 
 static void server_ends_in_every_order(void)
 {
@@ -298,6 +299,35 @@ static void handlers_may_ask_others_and_stop_their_server(void)
     provider_stop(&inner);
 }
 
+static nipc_managed_server_t *signalled;
+
+static void stop_signalled(int number)
+{
+    (void)number;
+    nipc_server_stop(signalled);
+}
+
+/* The thread that runs the server is interrupted, and goes on with what ends it. */
+static void signal_handlers_may_stop_a_server(void)
+{
+    static struct provider provider = {.items = 1};
+    struct sigaction stop = {.sa_handler = stop_signalled}, before;
+    nipc_client_config_t config = provider_client(PROFILES_SHM);
+    nipc_client_ctx_t client;
+    signalled = &provider.server;
+    REQUIRE(sigaction(SIGUSR1, &stop, &before) == 0);
+    provider_start(&provider, "signalled", PROFILES_SHM);
+    nipc_client_init(&client, check_dir(), "signalled", &config);
+    nipc_client_refresh(&client);
+    CHECK(nipc_client_ready(&client));
+    REQUIRE(pthread_kill(provider.thread, SIGUSR1) == 0);
+    pthread_join(provider.thread, NULL);
+    CHECK(nipc_server_drain(&provider.server, 5000)); /* the idle session has ended, too */
+    nipc_server_destroy(&provider.server);
+    nipc_client_close(&client);
+    sigaction(SIGUSR1, &before, NULL);
+}
+
 static void zeroed_and_null_are_left_alone(void)
 {
     static nipc_client_ctx_t client;
@@ -352,6 +382,7 @@ int main(void)
     RUN(run_returns_though_a_handler_does_not);
     RUN(drain_waits_for_what_run_left);
     RUN(handlers_may_ask_others_and_stop_their_server);
+    RUN(signal_handlers_may_stop_a_server);
     RUN(zeroed_and_null_are_left_alone);
     return check_result();
 }

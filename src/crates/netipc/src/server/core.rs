@@ -112,7 +112,6 @@ impl Core {
         if !Core::start(core) {
             return;
         }
-        core.await_life(None, |_| core.is_stopping());
         if core.finish(Some(Instant::now() + QUICK_END)) {
             return;
         }
@@ -155,6 +154,9 @@ impl Core {
         while core.clock.wait() {
             core.expire();
         }
+        for conn in core.all() {
+            conn.ring();
+        }
         true
     }
 
@@ -179,14 +181,12 @@ impl Core {
         self.stopping.load(Acquire)
     }
 
+    /// Takes no lock and no memory, so that a signal handler may do it: the rest is done by the
+    /// thread that this wakes, in `start`.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Release);
         self.poller.wake();
         self.clock.stop();
-        for conn in self.all() {
-            conn.ring();
-        }
-        self.announce();
     }
 
     pub(super) fn drain(&self, timeout: Duration) -> bool {

@@ -156,9 +156,9 @@ void nipc_server_run(nipc_managed_server_t *server);
 
 /* Makes nipc_server_run() return within 100 ms, however long handlers take, and sessions end after the
    request they are at: that is for drain or destroy to wait for.
-   Returns at once. May be called from any thread, a handler's too, and any number of times, but not
-   from a signal handler. The thread that runs the server may destroy it as soon as run has returned,
-   even if this has not yet. */
+   Returns at once. May be called from any thread, a handler's too, from a signal handler, and any
+   number of times. The thread that runs the server may destroy it as soon as run has returned, even
+   if this has not yet. */
 void nipc_server_stop(nipc_managed_server_t *server);
 
 /*
