@@ -289,10 +289,19 @@ abi! {
         let (len, code) = match ctx.with(|region| region.receive(buf, until)) {
             None => return bad_param("receive from a region that is closed"),
             // No region of this system tells that the peer has left.
-            Some(Arrival::TimedOut | Arrival::Closed) => return NIPC_SHM_ERR_TIMEOUT,
-            Some(Arrival::Empty) => return NIPC_SHM_ERR_BAD_HEADER,
+            Some(Arrival::TimedOut | Arrival::Closed) => {
+                note(format!("receive from a region: nothing came in {timeout_ms} ms"));
+                return NIPC_SHM_ERR_TIMEOUT;
+            }
+            Some(Arrival::Empty) => {
+                note("receive from a region: the message is empty");
+                return NIPC_SHM_ERR_BAD_HEADER;
+            }
             Some(Arrival::Message(len)) => (len, NIPC_SHM_OK),
-            Some(Arrival::TooLarge(len)) => (len, NIPC_SHM_ERR_MSG_TOO_LARGE),
+            Some(Arrival::TooLarge(len)) => {
+                note(format!("receive from a region: a message of {len} bytes, too large"));
+                (len, NIPC_SHM_ERR_MSG_TOO_LARGE)
+            }
         };
         msg_len_out.write(len);
         code

@@ -34,9 +34,11 @@ static void refresh_publishes_what_the_provider_says(void)
 
     provider_stop(&provider);
     CHECK(!nipc_cgroups_cache_refresh(&cache)); /* the last one stays */
+    CHECK(!nipc_cgroups_cache_refresh(&cache));
+    CHECK(strstr(nipc_last_error(), "cache.sock") != NULL); /* why there is no session */
     CHECK(nipc_cgroups_cache_lookup(&cache, 31, "cgroup_1") == item);
     nipc_cgroups_cache_status(&cache, &status);
-    CHECK(status.populated && status.refresh_failure_count == 1 && status.item_count == 10);
+    CHECK(status.populated && status.refresh_failure_count == 2 && status.item_count == 10);
     CHECK(status.connection_state != NIPC_CLIENT_READY);
     nipc_cgroups_cache_close(&cache);
     CHECK(nipc_cgroups_cache_lookup(&cache, 31, "cgroup_1") == NULL);

@@ -303,6 +303,7 @@ static void receives_end_at_their_deadline_and_by_the_abort_descriptor(void)
     long long start = check_now_ms();
     CHECK_EQ(nipc_uds_receive_timeout(&pair.server, NULL, 0, &got, &payload, &len, 50, fds[0]),
              NIPC_UDS_ERR_TIMEOUT);
+    CHECK(strstr(nipc_last_error(), "timed out") != NULL);
     CHECK(check_now_ms() - start >= 50);
     nipc_header_t header = request(1);
     CHECK_EQ(nipc_uds_send(&pair.client, &header, "x", 1), NIPC_UDS_OK);

@@ -14,7 +14,7 @@ use netipc_proto::{
 };
 
 use super::{
-    client::{break_off, call_snapshot, refresh},
+    client::{break_off, call_snapshot, note_last_error, refresh},
     ctx::{nipc_client_config_t, nipc_client_ctx_t, nipc_client_state_t},
 };
 use crate::{
@@ -189,6 +189,9 @@ unsafe fn fetch(client: *mut nipc_client_ctx_t) -> Option<CgroupsTable> {
         (call_snapshot(client, view.as_mut_ptr(), 0), view.assume_init())
     };
     if code != NIPC_OK {
+        // Without a session, why there is none tells more than that there is none.
+        // SAFETY: as promised by the caller.
+        unsafe { note_last_error(client) };
         return None;
     }
     // SAFETY: the view borrows the client's buffer until its next call.

@@ -100,6 +100,18 @@ pub(super) unsafe fn refresh(ctx: *mut nipc_client_ctx_t) -> bool {
     before != unsafe { (*ctx).state }
 }
 
+/// Leaves why the last refresh or call of a client failed for `nipc_last_error`.
+///
+/// # Safety
+///
+/// As of [`Open::new`].
+pub(super) unsafe fn note_last_error(ctx: *mut nipc_client_ctx_t) {
+    // SAFETY: as promised by the caller.
+    if let Some(error) = unsafe { Open::new(ctx) }.as_ref().and_then(|o| o.caller.last_error()) {
+        note_error(error);
+    }
+}
+
 /// Ends the session of a client whose reply turned out to be unusable.
 ///
 /// # Safety

@@ -241,13 +241,15 @@ impl nipc_uds_session_t {
         body: &mut [u8],
         wait: Wait<'_>,
     ) -> Result<Packet, nipc_uds_error_t> {
-        self.socket().receive(head, body, wait).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => NIPC_UDS_ERR_TIMEOUT,
-            ErrorKind::Aborted => NIPC_UDS_ERR_ABORTED,
-            _ => {
-                self.inflight_count = 0;
-                note_error(&error);
-                NIPC_UDS_ERR_RECV
+        self.socket().receive(head, body, wait).map_err(|error| {
+            note_error(&error);
+            match error.kind() {
+                ErrorKind::TimedOut => NIPC_UDS_ERR_TIMEOUT,
+                ErrorKind::Aborted => NIPC_UDS_ERR_ABORTED,
+                _ => {
+                    self.inflight_count = 0;
+                    NIPC_UDS_ERR_RECV
+                }
             }
         })
     }
