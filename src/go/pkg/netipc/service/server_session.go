@@ -116,17 +116,21 @@ func (c *conversation) refuse(err error) error {
 	return err
 }
 
-// handle answers one request and tells whether the session goes on.
+// handle answers one request and tells whether the session goes on. Room for the response
+// is taken only once a worker is free: requests that wait for one hold none.
 func (c *conversation) handle(payload []byte) (bool, error) {
+	select {
+	case c.server.workers <- struct{}{}:
+	case <-c.server.forced:
+		return false, nil
+	}
 	limit := c.link.Agreement().MaxResponsePayloadBytes
 	buffer := c.server.buffers.Get().(*[]byte)
 	defer c.server.buffers.Put(buffer)
 	if uint64(len(*buffer)) < uint64(limit) {
 		*buffer = make([]byte, limit)
 	}
-	if !c.work(payload, (*buffer)[:limit]) {
-		return false, nil
-	}
+	c.work(payload, (*buffer)[:limit])
 	c.server.learn(&c.answer, limit)
 	if err := c.send(); err != nil {
 		return false, err
@@ -134,24 +138,16 @@ func (c *conversation) handle(payload []byte) (bool, error) {
 	return !c.answer.hangUp, c.answer.cause
 }
 
-// work has a worker answer the request; false if the session was cut off before one was
-// free. The worker is free again before the response is sent: a client that does not
-// take it costs the others nothing.
-func (c *conversation) work(payload, out []byte) (answered bool) {
-	select {
-	case c.server.workers <- struct{}{}:
-	case <-c.server.forced:
-		return false
-	}
+// work answers one request and frees the worker, before the response is sent: a client
+// that does not take it costs the others nothing.
+func (c *conversation) work(payload, out []byte) {
 	defer func() {
 		<-c.server.workers
 		if value := recover(); value != nil {
-			answered = true
 			c.answer = refusal(&c.request, protocol.StatusInternalError, &PanicError{value, debug.Stack()})
 		}
 	}()
 	c.answer = respond(c.server.method, c.server.responder, &c.request, payload, out)
-	return true
 }
 
 func (c *conversation) send() error {
