@@ -105,8 +105,7 @@ func (t *table) all() iter.Seq[*CacheItemView] {
 }
 
 // A Cache keeps the last good snapshot, found by hash and name. All its methods may be
-// called by any goroutine; readers wait for nothing. [service.Cache] has the methods not
-// shown here.
+// called by any goroutine; readers wait for nothing.
 type Cache struct {
 	cache *service.Cache[protocol.CgroupsRequest, table]
 }
