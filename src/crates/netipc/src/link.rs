@@ -48,13 +48,15 @@ const KEPT_ROOM: usize = 1 << 20;
 /// A connected session.
 ///
 /// It belongs to one thread at a time. Messages are whole: cutting large ones into packets and
-/// joining them is done here. Requests may be pipelined over a socket; over shared memory each is
-/// followed by its response before the next.
+/// joining them is done here. Requests may be pipelined over a socket and over rings; over the shared
+/// memory of Netdata plugin-ipc each is followed by its response before the next.
 ///
 /// Who runs an own event loop waits until the descriptor is readable and calls
 /// [`try_receive`](Self::try_receive), or until it is writable and calls
-/// [`try_send`](Self::try_send); neither blocks. Over shared memory the descriptor only tells that
-/// the peer hung up, and messages are waited for with [`receive`](Self::receive).
+/// [`try_send`](Self::try_send); neither blocks. Over rings the descriptor is never writable: it is
+/// readable when there is a message and when there is room, and in both cases `try_receive` is to be
+/// called first, until it finds none. Over the shared memory of Netdata plugin-ipc the descriptor
+/// only tells that the peer hung up, and messages are waited for with [`receive`](Self::receive).
 #[derive(Debug)]
 pub struct Session {
     /// Dropped before the socket, so that the region is gone when the peer notices the end.
@@ -255,7 +257,7 @@ impl Session {
     }
 
     /// Sends a message as far as there is room. `false` if there was not enough: call it again
-    /// with the same message when the descriptor is writable.
+    /// with the same message when the descriptor is writable, or readable over rings.
     ///
     /// # Errors
     ///

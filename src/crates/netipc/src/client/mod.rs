@@ -200,8 +200,8 @@ impl<S: Service> Client<S> {
 
     /// Calls off what this client does, from any thread, until it is cleared.
     ///
-    /// A call under way fails with [`ErrorKind::Aborted`], at once over a socket and within 20 ms
-    /// over shared memory; so do calls that begin while it is set.
+    /// A call under way fails with [`ErrorKind::Aborted`], at once over a socket or rings and within
+    /// 20 ms over the shared memory of Netdata plugin-ipc; so do calls that begin while it is set.
     pub fn abort(&self) -> &Abort {
         &self.abort
     }

@@ -95,8 +95,8 @@ impl<S: Service, H: Handler<S>> Respond for Typed<S, H> {
 /// A service: an endpoint, and a handler that answers what clients ask.
 ///
 /// A silent client costs nobody else anything, and a slow request delays only its own session
-/// while another worker is free. Sessions over sockets share the worker threads; a session over the
-/// shared memory of the published profiles, which has nothing to wait for but a futex, takes a
+/// while another worker is free. Sessions over sockets and rings share the worker threads; a session
+/// over the shared memory of Netdata plugin-ipc, which has nothing to wait for but a futex, takes a
 /// thread of its own while it lives. Nothing wakes up while nothing happens.
 ///
 /// Clones are handles of the same server, for other threads.
