@@ -176,7 +176,7 @@ pub struct Watch {
     /// How often to ask
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = period)]
     pub interval: Duration,
-    /// End after so many answers
+    /// End after asking so many times
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
 }

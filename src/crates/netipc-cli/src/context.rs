@@ -73,7 +73,7 @@ impl Context {
         }
     }
 
-    /// A failure of the library, for people and programs.
+    /// A failure to ask a service, for people and programs.
     pub fn failure(&self, service: &str, why: &Error) -> Failure {
         let failure = Failure::new(exit(why.kind()), why);
         match self.hint(service, why.kind()) {
@@ -92,7 +92,6 @@ impl Context {
                 };
                 format!("start a provider with `netipc serve {what}`, or see `netipc ls`")
             }
-            ErrorKind::AddressInUse => "see who provides it with `netipc ls`".into(),
             ErrorKind::PermissionDenied => "see whose socket it is with `netipc ls`".into(),
             ErrorKind::AuthenticationFailed => {
                 "give the provider's token with NETIPC_AUTH, NETDATA_INVOCATION_ID or --auth".into()

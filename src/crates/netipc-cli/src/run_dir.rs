@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 
 use crate::failure::{Exit, Failure};
 
@@ -81,6 +84,9 @@ fn check(dir: &Path, purpose: Purpose) -> Result<(), Failure> {
         let failure = Failure::system(&what, &why.into());
         match purpose {
             Purpose::Find => failure.hint("ask its owner for permission to enter it"),
+            Purpose::Provide if why == Errno::ROFS => {
+                failure.hint("name another directory with --run-dir")
+            }
             Purpose::Provide => {
                 failure.hint("run as its owner, or name another directory with --run-dir")
             }

@@ -2,13 +2,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[allow(dead_code, reason = "shared with other files of tests")]
 mod provider;
 
 use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
+    os::unix::ffi::OsStrExt,
     process::Stdio,
 };
 
@@ -33,19 +34,6 @@ fn a_snapshot_of_any_size_is_served_whole_over_both_transports() {
             assert_eq!(items.last().unwrap()["path"].as_str(), Some(&last[..]));
         }
     }
-}
-
-#[test]
-fn a_snapshot_larger_than_allowed_is_refused_and_says_so() {
-    let paths: Vec<_> = (0..1_000).map(|number| format!("cgroup-{number}")).collect();
-    let tree = tree(&paths);
-    let provider = Provider::of_tree(tree.path(), &["--max-reply", "32KiB"]);
-    let output = provider.run(&["snapshot"]);
-    assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
-    assert!(stderr(&output).contains("--max-reply"), "{}", stderr(&output));
-    // The other service of the provider is none the worse for it.
-    let found = provider.json(&["lookup", "cgroups", "/cgroup-7"]);
-    assert_eq!(found["items"][0]["status"], "known");
 }
 
 #[test]
@@ -251,54 +239,6 @@ fn rings_carry_messages_where_both_sides_are_told_to_use_them() {
 }
 
 #[test]
-fn the_exit_code_tells_what_went_wrong() {
-    let tree = tree::<&str>(&[]);
-    let provider = Provider::of_tree(tree.path(), &["--transport", "socket"]);
-    let code = |args: &[&str]| provider.run(args).status.code().unwrap();
-    assert_eq!(code(&["snapshot"]), 0);
-    assert_eq!(code(&["--version"]), 0);
-    assert_eq!(code(&["snapshot", "--no-such-flag"]), 2);
-    assert_eq!(code(&["lookup", "cgroups"]), 2);
-    assert_eq!(code(&["lookup", "cgroups", ""]), 2);
-    assert_eq!(code(&["lookup", "apps", "12x"]), 2);
-    assert_eq!(code(&["lookup", "apps", "1"]), 3);
-    assert_eq!(code(&["--run-dir", "/no/such/directory", "snapshot"]), 3);
-    assert_eq!(code(&["--auth", "1", "snapshot"]), 5);
-    assert_eq!(code(&["--transport", "shm", "snapshot"]), 6);
-    assert_eq!(code(&["serve", "cgroups", "--cgroup-root", "/no/such/tree"]), 3);
-    // Somebody else's provider is left alone.
-    let root = tree.path().to_str().unwrap();
-    assert_eq!(code(&["serve", "cgroups", "--cgroup-root", root]), 1);
-    assert_eq!(code(&["snapshot"]), 0);
-}
-
-#[test]
-fn another_user_is_denied_and_told_why() {
-    if !rustix::process::geteuid().is_root() {
-        return eprintln!("skipped: only root can become somebody else");
-    }
-    let tree = tree::<&str>(&[]);
-    let provider = Provider::of_tree(tree.path(), &[]);
-    fs::set_permissions(provider.dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let as_nobody = |args: &[&str]| {
-        // Where anybody may execute it.
-        let program = provider.dir.path().join("netipc");
-        fs::copy(env!("CARGO_BIN_EXE_netipc"), &program).unwrap();
-        let mut command = std::process::Command::new(program);
-        command.arg("--run-dir").arg(provider.dir.path()).args(args).uid(65534).gid(65534);
-        command.output().unwrap()
-    };
-    let output = as_nobody(&["snapshot"]);
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    let output = as_nobody(&["ls"]);
-    assert!(
-        stdout(&output).contains("socket 0600 of 0:0, you are uid 65534"),
-        "{}",
-        stdout(&output)
-    );
-}
-
-#[test]
 fn a_token_is_never_shown() {
     let tree = tree::<&str>(&[]);
     let provider = Provider::of_tree(tree.path(), &[]);
@@ -330,23 +270,6 @@ fn the_invocation_of_netdata_is_the_token_of_both_sides() {
 }
 
 #[test]
-fn a_foreign_file_in_the_place_of_the_socket_is_left_intact() {
-    let tree = tree::<&str>(&[]);
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("cgroups-lookup.sock");
-    fs::write(&path, "precious").unwrap();
-    let mut command = netipc(dir.path());
-    // Ends at once if it serves all the same.
-    command.args(["serve", "cgroups", "--until-eof", "--cgroup-root"]).arg(tree.path());
-    let output = command.output();
-    let output = output.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("left intact"), "{}", stderr(&output));
-    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-    assert!(!dir.path().join("cgroups-snapshot.sock").exists());
-}
-
-#[test]
 fn a_provider_that_is_interrupted_leaves_nothing_behind() {
     let tree = tree::<&str>(&[]);
     for signal in ["-INT", "-TERM", "-HUP"] {
@@ -374,58 +297,6 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         assert!(output.status.success(), "{args:?}: {}", stderr(&output));
         assert!(!stderr(&output).contains("panic"), "{args:?}: {}", stderr(&output));
     }
-}
-
-#[test]
-fn a_full_disk_behind_standard_output_is_told() {
-    let tree = tree::<&str>(&[]);
-    let provider = Provider::of_tree(tree.path(), &[]);
-    for args in [&["snapshot"][..], &["--json", "snapshot"], &["ls"]] {
-        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = netipc(provider.dir.path()).args(args).stdout(full).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{args:?}");
-        assert!(stderr(&output).contains("no space left on device"), "{}", stderr(&output));
-    }
-}
-
-#[test]
-fn a_full_tmpfs_costs_the_shared_memory_and_nothing_else() {
-    let tree = tree(&["a"]);
-    // In a mount namespace of its own: a run directory on a tmpfs that is filled to the last page.
-    let script = r#"
-        set -e
-        mount -t tmpfs -o size=512k,nr_inodes=100 none "$RUN_DIR"
-        "$NETIPC" --run-dir "$RUN_DIR" serve cgroups --engine-socket none --cgroup-root "$TREE" 2> "$LOG" &
-        provider=$!
-        trap 'kill "$provider"; wait "$provider"' EXIT
-        until grep -q serving "$LOG"; do kill -0 "$provider"; sleep 0.01; done
-        dd if=/dev/zero of="$RUN_DIR/filler" bs=4k 2> /dev/null && exit 9
-        "$NETIPC" --run-dir "$RUN_DIR" --json snapshot
-        "$NETIPC" --run-dir "$RUN_DIR" --transport shm snapshot 2> /dev/null && exit 8
-        rm "$RUN_DIR/filler"
-        "$NETIPC" --run-dir "$RUN_DIR" --json --transport shm snapshot
-    "#;
-    let scratch = tempfile::tempdir().unwrap();
-    let mut command = std::process::Command::new("unshare");
-    command.args(["-m", "sh", "-c", script]).env("NETIPC", env!("CARGO_BIN_EXE_netipc"));
-    fs::create_dir(scratch.path().join("run")).unwrap();
-    command.env("RUN_DIR", scratch.path().join("run")).env("LOG", scratch.path().join("log"));
-    command.env("TREE", tree.path()).env_remove("NETIPC_AUTH").env_remove("NETDATA_INVOCATION_ID");
-    if !std::process::Command::new("unshare")
-        .args(["-m", "true"])
-        .status()
-        .is_ok_and(|s| s.success())
-    {
-        return eprintln!("skipped: mount namespaces are for root");
-    }
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let transports: Vec<Value> = stdout(&output)
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|snapshot| snapshot["transport"].clone())
-        .collect();
-    assert_eq!(transports, ["socket", "shm"]);
 }
 
 #[test]

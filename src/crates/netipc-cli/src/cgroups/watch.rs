@@ -49,6 +49,8 @@ impl Watch {
             }
             // It vanished: the watch on its parent tells.
             Err(Errno::NOENT | Errno::NOTDIR) => {}
+            // It cannot be read either, so what comes and goes in it is not in the table.
+            Err(Errno::ACCESS) => {}
             Err(why) => self.gap = Some(why.into()),
         }
     }

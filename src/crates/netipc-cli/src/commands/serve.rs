@@ -13,7 +13,7 @@ use std::{
 };
 
 use netipc::{
-    Handler, Server, ServerOptions, SessionOptions,
+    Error, ErrorKind, Handler, Server, ServerOptions, SessionOptions,
     kinds::{AppsLookup, CgroupsLookup, CgroupsSnapshot},
     proto::{Service, handshake::defaults, retry::next_power_of_two},
 };
@@ -32,7 +32,7 @@ use crate::{
         hierarchy::Unusable,
         names::Sources,
     },
-    context::Context,
+    context::{Context, exit},
     failure::{Exit, Failure},
     service::{self, Asked, Reply},
     signals::Signals,
@@ -104,7 +104,12 @@ pub fn apps(context: &Context, args: ServeApps) -> Result<(), Failure> {
         sources: sources(&args.serving.engine_socket),
     };
     let scanner =
-        Scanner::start(options, |what| note(what)).map_err(|why| Failure::system(what, &why))?;
+        Scanner::start(options, |what| note(what)).map_err(|why| Failure::system(&what, &why))?;
+    if scanner.table().is_empty() {
+        // There is this one at least, wherever processes are shown.
+        let failure = Failure::new(Exit::NotFound, format_args!("{what}: there are none"));
+        return Err(failure.hint("name a directory that shows processes as /proc does"));
+    }
     let scanner = Arc::new(scanner);
     let tables = Arc::clone(&scanner);
     let options = server_options(context, &args.serving, 0);
@@ -136,8 +141,23 @@ fn bind<S: Service>(
     options: ServerOptions,
     handler: impl Handler<S> + 'static,
 ) -> Result<Server<S>, Failure> {
-    Server::bind(&context.run_dir, S::NAME, options, handler)
-        .map_err(|why| context.failure(S::NAME, &why))
+    Server::bind(&context.run_dir, S::NAME, options, handler).map_err(|why| cannot_listen(&why))
+}
+
+/// Why there is no endpoint to be had, and what to do about it.
+fn cannot_listen(why: &Error) -> Failure {
+    let failure = Failure::new(exit(why.kind()), why);
+    match why.kind() {
+        ErrorKind::AddressInUse => failure.hint("see who provides it with `netipc ls`"),
+        ErrorKind::NameTooLong => failure.hint("name a directory of a shorter path with --run-dir"),
+        ErrorKind::Exhausted => {
+            failure.hint("make room there, or name another directory with --run-dir")
+        }
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            failure.hint("name a directory in which files may be made with --run-dir")
+        }
+        _ => failure,
+    }
 }
 
 /// Serves in threads until it is over, then answers what is under way and gives the endpoints up.
@@ -194,13 +214,18 @@ fn sources(engine_sockets: &[PathBuf]) -> Sources {
 }
 
 fn unusable(why: Unusable) -> Failure {
+    const NAME_A_TREE: &str =
+        "name the directory that shows the root of a cgroup tree, as /sys/fs/cgroup does";
     match &why {
         Unusable::Unreadable(path, cause) => {
-            Failure::system(format_args!("read {}", escape::path(path)), cause)
+            let failure = Failure::system(format_args!("read {}", escape::path(path)), cause);
+            match cause.kind() {
+                io::ErrorKind::PermissionDenied => failure.hint("run as a user who may read it"),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => failure.hint(NAME_A_TREE),
+                _ => failure,
+            }
         }
-        Unusable::NoTree(_) => Failure::new(Exit::NotFound, why).hint(
-            "name the directory that shows the root of a cgroup tree, as /sys/fs/cgroup does",
-        ),
+        Unusable::NoTree(_) => Failure::new(Exit::NotFound, why).hint(NAME_A_TREE),
         Unusable::NotMounted => Failure::new(Exit::NotFound, why).hint(
             "mount one (mount -t cgroup2 none /sys/fs/cgroup), or name a tree with --cgroup-root",
         ),

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
 };
@@ -18,6 +19,20 @@ pub(crate) fn netipc(run_dir: &Path) -> Command {
     }
     command.arg("--run-dir").arg(run_dir).stdin(Stdio::null());
     command
+}
+
+/// Runs the command as a user who may do nothing. Only root can.
+pub(crate) fn as_nobody(run_dir: &Path, args: &[&str]) -> Output {
+    const NOBODY: u32 = 65534;
+    fs::set_permissions(run_dir, PermissionsExt::from_mode(0o755)).unwrap();
+    // Where anybody may execute it.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = place.path().join("netipc");
+    fs::copy(env!("CARGO_BIN_EXE_netipc"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--run-dir").arg(run_dir).args(args).stdin(Stdio::null());
+    command.uid(NOBODY).gid(NOBODY).output().unwrap()
 }
 
 /// A provider in a run directory of its own, killed when dropped.
