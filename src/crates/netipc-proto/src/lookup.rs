@@ -395,6 +395,11 @@ impl<'a, L: Lookup> Found<'a, L> {
         self.items.iter().map(|item| L::outline(item).expect("checked when the reply was read"))
     }
 
+    /// The bytes of one item.
+    pub(crate) fn bytes(&self, index: u32) -> Option<&'a [u8]> {
+        self.items.get(index)
+    }
+
     /// The bytes of each item.
     pub fn raw(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a, L> {
         self.items.iter()

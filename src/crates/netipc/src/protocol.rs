@@ -24,6 +24,7 @@ pub use netipc_proto::{
             Builder as CgroupsBuilder, Cgroup as CgroupsItemView,
             SnapshotRequest as CgroupsRequest, View as CgroupsResponseView,
         },
+        {AppsLookupItemView, CgroupsLookupItemView, LookupLabelView},
     },
 };
 

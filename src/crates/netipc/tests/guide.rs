@@ -9,6 +9,9 @@ mod guide_cache;
 #[path = "../examples/guide_client.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod guide_client;
+#[path = "../examples/guide_lookups.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod guide_lookups;
 #[path = "../examples/guide_server.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod guide_server;
@@ -41,6 +44,28 @@ fn the_examples_understand_each_other() {
     running.join().unwrap();
     server.stop();
     assert!(dir.entries().is_empty());
+}
+
+#[test]
+fn the_example_of_lookups_finds_what_its_providers_know() {
+    let dir = Dir::new();
+    let run_dir = dir.to_str().unwrap();
+    assert_eq!(guide_lookups::look_up_cgroups(run_dir, &[b"/docker/web"]), None);
+    let (cgroups, apps) = (guide_lookups::cgroups(run_dir), guide_lookups::apps(run_dir));
+    thread::scope(|scope| {
+        scope.spawn(|| cgroups.run().unwrap());
+        scope.spawn(|| apps.run().unwrap());
+        await_that("the providers", || {
+            guide_lookups::look_up_cgroups(run_dir, &[]).is_some()
+                && guide_lookups::look_up_apps(run_dir, &[]).is_some()
+        });
+        let found = guide_lookups::look_up_cgroups(run_dir, &[b"/none", b"/docker/web"]).unwrap();
+        assert_eq!(found, ["/none: status 2, ", "/docker/web: status 0, web, image=nginx"]);
+        let found = guide_lookups::look_up_apps(run_dir, &[42, 43]).unwrap();
+        assert_eq!(found, ["42: status 0, nginx in /docker/web", "43: status 1,  in "]);
+        cgroups.stop();
+        apps.stop();
+    });
 }
 
 #[test]
@@ -185,6 +210,8 @@ fn the_lookup_services_have_the_same_shape() {
         });
         let found = client.call(&[b"/a", b"/b"]).unwrap();
         assert_eq!((found.generation, found.len()), (7, 2));
+        assert!(found.item(1).unwrap().label(u32::MAX).is_err());
+        assert!(found.item(2).is_err() && found.raw_item(2).is_err());
         let many: [&[u8]; 3] = [b"/a", b"/b", b"/c"];
         assert_eq!(client.call(&many).unwrap_err().kind(), ErrorKind::LimitExceeded);
         assert!(client.ready());

@@ -8,8 +8,12 @@ mod published;
 pub mod string_reverse;
 
 pub use self::{
-    apps_lookup::AppsLookup, cgroups_lookup::CgroupsLookup, cgroups_snapshot::CgroupsSnapshot,
-    increment::Increment, published::ProcessCodes, string_reverse::StringReverse,
+    apps_lookup::AppsLookup,
+    cgroups_lookup::CgroupsLookup,
+    cgroups_snapshot::CgroupsSnapshot,
+    increment::Increment,
+    published::{AppsLookupItemView, CgroupsLookupItemView, LookupLabelView, ProcessCodes},
+    string_reverse::StringReverse,
 };
 
 /// Who runs a cgroup. Any number may come; those without a name here are passed on.

@@ -1,16 +1,18 @@
-//! What handlers fill, in the form in which Netdata plugin-ipc publishes it: numbers instead of
-//! states, and positional arguments. Everything here ends in the typed form.
+//! What handlers fill and callers read, in the form in which Netdata plugin-ipc publishes it:
+//! numbers instead of states, and positional arguments. What is filled ends in the typed form.
 
 use super::{
     AppsLookup, CgroupsLookup, Orchestrator,
-    apps_lookup::{self, COMM_MAX, Process, ProcessCgroupStatus, ProcessStatus, UID_UNSET},
-    cgroups_lookup::{self, CgroupStatus},
+    apps_lookup::{
+        self, COMM_MAX, Process, ProcessCgroupStatus, ProcessItem, ProcessStatus, UID_UNSET,
+    },
+    cgroups_lookup::{self, CgroupItem, CgroupStatus},
     cgroups_snapshot::{Builder, Cgroup},
 };
 use crate::{
-    item::Labels,
+    item::{Labels, Reader},
     layout::{Defect, Malformed, Unwritable, malformed},
-    lookup::{Keys, Lookup, Replies, Shortfall},
+    lookup::{Found, Keys, Lookup, Replies, Shortfall},
     text::Text,
 };
 
@@ -208,5 +210,130 @@ impl Builder<'_> {
     ) -> Result<(), Unwritable> {
         let (name, path) = (Text::new(name), Text::new(path));
         self.push(&Cgroup { hash, options, enabled, name, path })
+    }
+}
+
+/// An item of a cgroups lookup in numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)] // The fields of the layout `CgroupItem`.
+pub struct CgroupsLookupItemView<'a> {
+    pub status: u16,
+    pub orchestrator: u16,
+    pub path: Text<'a>,
+    pub name: Text<'a>,
+    pub label_count: u16,
+    labels: Labels<'a>,
+}
+
+/// An item of a process lookup in numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)] // The fields of the layout `ProcessItem`.
+pub struct AppsLookupItemView<'a> {
+    pub status: u16,
+    pub orchestrator: u16,
+    pub cgroup_status: u16,
+    pub pid: u32,
+    pub ppid: u32,
+    pub uid: u32,
+    pub starttime: u64,
+    pub comm: Text<'a>,
+    pub cgroup_path: Text<'a>,
+    pub cgroup_name: Text<'a>,
+    pub label_count: u16,
+    labels: Labels<'a>,
+}
+
+/// A label of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupLabelView<'a> {
+    /// What it is called.
+    pub key: Text<'a>,
+    /// What it says.
+    pub value: Text<'a>,
+}
+
+impl<'a> CgroupsLookupItemView<'a> {
+    /// One label, by its number.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that number.
+    pub fn label(&self, index: u32) -> Result<LookupLabelView<'a>, Malformed> {
+        label(&self.labels, index)
+    }
+}
+
+impl<'a> AppsLookupItemView<'a> {
+    /// One label, by its number.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that number.
+    pub fn label(&self, index: u32) -> Result<LookupLabelView<'a>, Malformed> {
+        label(&self.labels, index)
+    }
+}
+
+fn label<'a>(labels: &Labels<'a>, index: u32) -> Result<LookupLabelView<'a>, Malformed> {
+    let none = malformed(Defect::OutOfBounds, "LabelEntry", 0, "has no such label");
+    let (key, value) = labels.get(index as usize).ok_or(none)?;
+    Ok(LookupLabelView { key, value })
+}
+
+impl<'a, L: Lookup> Found<'a, L> {
+    /// The bytes of one item, by its number.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that number.
+    pub fn raw_item(&self, index: u32) -> Result<&'a [u8], Malformed> {
+        let none = malformed(Defect::OutOfBounds, "LookupReplyHeader", 4, "has no such item");
+        self.bytes(index).ok_or(none)
+    }
+}
+
+impl<'a> Found<'a, CgroupsLookup> {
+    /// One item, by its number, in numbers. [`get`](Self::get) says the same in states.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that number.
+    pub fn item(&self, index: u32) -> Result<CgroupsLookupItemView<'a>, Malformed> {
+        let mut reader = Reader::again(self.raw_item(index)?);
+        let head = CgroupItem::read(reader.bytes())?;
+        let [path, name] = reader.strings(CgroupItem::LEN, [head.path, head.name])?;
+        let CgroupItem { orchestrator, label_count, .. } = head;
+        let labels = reader.labels(label_count)?;
+        let (status, orchestrator) = (head.status.code(), orchestrator.0);
+        Ok(CgroupsLookupItemView { status, orchestrator, path, name, label_count, labels })
+    }
+}
+
+impl<'a> Found<'a, AppsLookup> {
+    /// One item, by its number, in numbers. [`get`](Self::get) says the same in states.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that number.
+    pub fn item(&self, index: u32) -> Result<AppsLookupItemView<'a>, Malformed> {
+        let mut reader = Reader::again(self.raw_item(index)?);
+        let head = ProcessItem::read(reader.bytes())?;
+        let spans = [head.comm, head.cgroup_path, head.cgroup_name];
+        let [comm, cgroup_path, cgroup_name] = reader.strings(ProcessItem::LEN, spans)?;
+        let labels = reader.labels(head.label_count)?;
+        Ok(AppsLookupItemView {
+            status: head.status.code(),
+            orchestrator: head.orchestrator.0,
+            cgroup_status: head.cgroup_status.code(),
+            pid: head.pid,
+            ppid: head.ppid,
+            uid: head.uid,
+            starttime: head.starttime,
+            comm,
+            cgroup_path,
+            cgroup_name,
+            label_count: head.label_count,
+            labels,
+        })
     }
 }
