@@ -31,6 +31,7 @@ type Config struct {
 	// How long a wait for a message may look for it again and again before it sleeps. 0
 	// is as long as that pays, which each side finds out by itself: if the peer runs on
 	// another processor and answers within some microseconds. Less than 0 is not at all.
+	// Waits on pipes and on shared memory without events, both of Windows, do not heed it.
 	Spin time.Duration
 
 	// What client and server must both know. Default: 0, which is a value like others.

@@ -19,6 +19,12 @@
 // watched meanwhile, so that it notices at once when the peer dies. Only a peer that
 // tampers with the bell can make that take longer, up to a second.
 //
+// Before it sleeps, a goroutine that receives on a Session or Link looks again and
+// again, for 50 µs at most, while that pays: the side it waits for runs on another
+// processor and answers within some microseconds. It finds out by itself, keeps its
+// processor meanwhile, and sleeps once in half a millisecond so that other goroutines
+// have it. Spin in the configurations caps that or switches it off.
+//
 // # Trust
 //
 // Whoever can open the socket can speak to the server, hence its mode 0600. Beyond

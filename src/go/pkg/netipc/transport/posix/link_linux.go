@@ -64,6 +64,9 @@ func (r region) Close() { r.ShmDestroy() }
 // protocol makes areas for what was agreed, writes true lengths, and leaves the file's
 // size alone.
 func blame(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, kind := range []error{ErrShmBadHeader, ErrShmMsgTooLarge, ErrShmBadSize} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)

@@ -38,7 +38,7 @@ const longestSleep = time.Second
 // One goroutine may send while another receives. ShmClose, ShmDestroy, OwnerAlive, Fd
 // and Role may be called by any goroutine at any time.
 type ShmContext struct {
-	// SpinTries is how often a receiver looks before it goes to sleep; 128 at first. To
+	// SpinTries is how often ShmReceive looks before it goes to sleep; 128 at first. To
 	// be changed before ShmReceive is called.
 	SpinTries uint32
 

@@ -17,6 +17,11 @@
 // pauses of up to a millisecond. A Link has its pipe watched meanwhile, so that it
 // notices at once when the peer dies.
 //
+// Before it sleeps on an event, a goroutine that receives on a Link looks again and
+// again, for 50 µs at most, while that pays: the side it waits for runs on another
+// processor and answers within some microseconds. It finds out by itself. Spin in the
+// configurations caps that or switches it off.
+//
 // # Closing
 //
 // What was sent can be received after the sender has closed its end: the system keeps

@@ -136,6 +136,9 @@ func (r region) Close() { r.WinShmDestroy() }
 // blame says of an error that it is the peer's doing, if it is: who keeps to the
 // protocol makes areas for what was agreed, and writes true lengths.
 func blame(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, kind := range [...]error{ErrWinShmBadHeader, ErrWinShmMsgTooLarge} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
