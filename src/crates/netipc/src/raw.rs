@@ -26,7 +26,7 @@ use crate::{
 #[cfg(target_os = "linux")]
 pub use self::descriptors::{disown, socket_of};
 #[cfg(windows)]
-pub use self::handles::{disown, socket_of};
+pub use self::handles::{disown, fnv1a_64, pipe_name, socket_of};
 pub use crate::shm::Place;
 
 /// One end of a connection that carries packets.

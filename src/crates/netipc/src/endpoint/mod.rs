@@ -22,9 +22,9 @@ use windows as imp;
 
 #[cfg(target_os = "linux")]
 pub(crate) use imp::region_path;
-#[cfg(windows)]
-pub(crate) use imp::region_prefix;
 pub(crate) use imp::{Endpoint, ListenOptions, socket_path};
+#[cfg(windows)]
+pub(crate) use imp::{fnv1a_64, region_prefix};
 
 use crate::error::{Error, ErrorKind, Result};
 

@@ -128,7 +128,7 @@ fn text(dir: &Path) -> Result<&str> {
 }
 
 /// FNV-1a (PROTOCOL.md, section 25.1).
-fn fnv1a_64(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a_64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     })

@@ -6,7 +6,7 @@
 use std::{
     fmt, io,
     mem::offset_of,
-    os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle},
+    os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle},
     ptr::NonNull,
     thread,
     time::Instant,
@@ -66,7 +66,7 @@ const _: () = assert!(offset_of!(RegionHeader, request_sequence) == 64);
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
-    _object: OwnedHandle,
+    object: OwnedHandle,
 }
 
 // SAFETY: the mapping belongs to no thread, and only `Drop` unmaps it.
@@ -127,7 +127,7 @@ impl Mapping {
         };
         let start = NonNull::new(start.cast::<u8>())
             .ok_or_else(|| Refused::Map(io::Error::last_os_error()))?;
-        let mapping = Mapping { start, len: about.RegionSize, _object: object };
+        let mapping = Mapping { start, len: about.RegionSize, object };
         match told {
             0 => Err(Refused::Map(io::Error::last_os_error())),
             _ => Ok(mapping),
@@ -143,6 +143,11 @@ impl Mapping {
 
     pub(super) fn start(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// The memory as an object of the system.
+    pub(super) fn object(&self) -> BorrowedHandle<'_> {
+        self.object.as_handle()
     }
 
     /// How many bytes are mapped: whole pages.
@@ -194,6 +199,12 @@ impl Event {
         // SAFETY: the name ends with a NUL and outlives the call.
         let event = unsafe { owned(OpenEventW(access, 0, wide(name).as_ptr())) };
         Ok(Event(event.map_err(Refused::Object)?.into()))
+    }
+}
+
+impl AsHandle for Event {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        self.0.as_handle()
     }
 }
 

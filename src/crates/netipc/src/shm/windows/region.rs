@@ -1,6 +1,10 @@
 //! The objects of one session: how a server makes them, and how a client checks them.
 
-use std::{path::Path, ptr::NonNull};
+use std::{
+    os::windows::io::{AsHandle, BorrowedHandle},
+    path::Path,
+    ptr::NonNull,
+};
 
 use netipc_proto::handshake::profile;
 
@@ -111,9 +115,27 @@ impl Region {
         self.mapping.start()
     }
 
-    /// How many bytes are mapped.
+    /// Whether its readers sleep.
+    pub(crate) fn profile(&self) -> u32 {
+        match self.bells {
+            Some(_) => profile::SHM_HYBRID,
+            None => profile::SHM_FUTEX,
+        }
+    }
+
+    /// The memory, as an object of the system.
+    pub(crate) fn object(&self) -> BorrowedHandle<'_> {
+        self.mapping.object()
+    }
+
+    /// The events on which the readers of requests and of responses sleep. None if they do not.
+    pub(crate) fn events(&self) -> Option<[BorrowedHandle<'_>; 2]> {
+        self.bells.as_ref().map(|bells| bells.each_ref().map(|bells| bells.shared.as_handle()))
+    }
+
+    /// How many bytes it takes. What is mapped is whole pages.
     pub(crate) fn size(&self) -> usize {
-        self.mapping.len()
+        self.layout.size() as usize
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{
     fmt, io, mem,
-    os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle},
+    os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle, RawHandle},
     path::Path,
+    ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -96,6 +97,12 @@ impl ListenSocket {
         }
         let Instance { file, .. } = mem::replace(&mut instances[called], next);
         Socket::over(file, Side::Server, self.0.attached.load(Relaxed)).map(Some)
+    }
+
+    /// The file of an instance that waits for a client. Another one takes its place when it has one.
+    pub(crate) fn instance(&self) -> RawHandle {
+        let instances = self.0.instances();
+        instances.first().map_or(ptr::null_mut(), |instance| instance.file.as_raw_handle())
     }
 
     /// Blocks until somebody waits to be accepted.

@@ -238,6 +238,23 @@ impl Socket {
         wait_for(&[done.as_handle()], wait)
     }
 
+    /// Whether there is a packet to receive; `None` if that is not known yet, and `false` if there
+    /// will be none.
+    pub(crate) fn has_packet(&self) -> Option<bool> {
+        let mut reading = self.0.reading();
+        reading.look();
+        match reading.next {
+            Next::Unknown => None,
+            Next::Head(_) => Some(true),
+            Next::End | Next::Failed(_) => Some(false),
+        }
+    }
+
+    /// Another handle of the same end.
+    pub(crate) fn share(&self) -> Socket {
+        Socket(Arc::clone(&self.0))
+    }
+
     /// Blocks until there is room to send, or until sending would say why not.
     ///
     /// # Errors
