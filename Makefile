@@ -8,13 +8,13 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-go test-cross test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-c test-windows-go test-cross test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
-	@echo 'make test-windows  the Rust tests as Windows programs, under Wine'
+	@echo 'make test-windows  the Rust and C tests as Windows programs, under Wine'
 	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
 	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
@@ -50,7 +50,7 @@ test-go:
 	else echo 'skipped: the Go tests'; fi
 
 # Sets up what it needs in $(WINDOWS), which takes minutes the first time.
-test-windows: rust-toolchain
+test-windows: test-windows-c
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-proto -p netipc --all-targets -- -D warnings && \
 	$(CARGO) test -p netipc-proto -p netipc
@@ -69,6 +69,21 @@ test-cross: rust-toolchain
 	$(CARGO) test -p netipc --lib -- shm::tests sys::tests table batch --skip processes_converse && \
 	$(CARGO) test -p netipc --test calls --test greetings --test lookups --test retries
 	$(CARGO) check -p netipc-proto -p netipc --target x86_64-apple-darwin --target x86_64-unknown-freebsd
+
+# The C tests as Windows programs, under Wine; and, by the cross compiler, whether headers and library
+# say the same.
+test-windows-c: rust-toolchain c-toolchain
+	@tools/windows-toolchain $(WINDOWS)
+	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-c -- -D warnings
+	@if command -v cmake >/dev/null; then \
+		. $(WINDOWS)/env.sh && \
+		cmake -S . -B $(BUILD)/windows -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cmake/mingw-w64.cmake >/dev/null && \
+		cmake --build $(BUILD)/windows && \
+		ctest --test-dir $(BUILD)/windows --output-on-failure -LE 'rust|go'; \
+	else echo 'skipped: the C tests need cmake'; fi
+	@if [ -e $(BUILD)/windows/bin/netipc.dll ]; then \
+		NETIPC_WINDOWS_LIBRARY=$(abspath $(BUILD))/windows/bin/netipc.dll \
+			$(CARGO) test -p netipc-c --test headers; fi
 
 # The Go tests as Windows programs, under Wine.
 test-windows-go:

@@ -2,12 +2,14 @@
 
 use std::{
     any::Any,
-    ffi::{CStr, OsStr, c_char, c_void},
-    os::unix::ffi::OsStrExt,
+    borrow::Cow,
+    ffi::{CStr, c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     slice,
 };
+
+use crate::os;
 
 /// Declares exported functions, each with what it returns if it panics.
 ///
@@ -101,10 +103,10 @@ pub(crate) unsafe fn string<'a>(ptr: *const c_char) -> Option<&'a [u8]> {
 pub(crate) unsafe fn endpoint<'a>(
     run_dir: *const c_char,
     service: *const c_char,
-) -> Option<(&'a Path, &'a str)> {
+) -> Option<(Cow<'a, Path>, &'a str)> {
     // SAFETY: as promised by the caller.
     let (run_dir, service) = unsafe { (string(run_dir)?, string(service)?) };
-    Some((Path::new(OsStr::from_bytes(run_dir)), std::str::from_utf8(service).ok()?))
+    Some((os::path(run_dir), std::str::from_utf8(service).ok()?))
 }
 
 /// Copies a path or a name into an array of C, with a NUL behind it. `None` if it does not fit.

@@ -1,13 +1,14 @@
 /* What clients make of servers that answer something else: the server is a loop over bare sessions. */
 #include "netipc/netipc_service.h"
 
+#include "carrier.h"
 #include "check.h"
 
 /* Answers one request; what it returns is sent as the payload. */
 typedef size_t (*answer_fn)(nipc_header_t *header, const void *request, size_t len, uint8_t *reply);
 
 struct fake {
-    nipc_uds_listener_t listener;
+    L1(listener_t) listener;
     pthread_t thread;
     answer_fn answer;
     int sessions; /* how many are taken, each of one request */
@@ -18,31 +19,31 @@ static void *fake_main(void *arg)
 {
     struct fake *fake = arg;
     for (int i = 0; i < fake->sessions; i++) {
-        nipc_uds_session_t session;
+        L1(session_t) session;
         nipc_header_t header;
         const void *payload;
         size_t len;
         uint8_t reply[1024];
-        REQUIRE(nipc_uds_accept(&fake->listener, (uint64_t)i + 1, &session) == NIPC_UDS_OK);
-        if (nipc_uds_receive(&session, NULL, 0, &header, &payload, &len) == NIPC_UDS_OK) {
+        REQUIRE(L1(accept)(&fake->listener, (uint64_t)i + 1, &session) == L1_CODE(OK));
+        if (L1(receive)(&session, NULL, 0, &header, &payload, &len) == L1_CODE(OK)) {
             fake->requests++;
             header.kind = NIPC_KIND_RESPONSE;
             len = fake->answer(&header, payload, len, reply);
-            CHECK_EQ(nipc_uds_send(&session, &header, reply, len), NIPC_UDS_OK);
+            CHECK_EQ(L1(send)(&session, &header, reply, len), L1_CODE(OK));
             /* until the client hangs up */
-            CHECK_EQ(nipc_uds_receive(&session, NULL, 0, &header, &payload, &len), NIPC_UDS_ERR_RECV);
+            CHECK_EQ(L1(receive)(&session, NULL, 0, &header, &payload, &len), L1_CODE(ERR_RECV));
         }
-        nipc_uds_close_session(&session);
+        L1(close_session)(&session);
     }
     return NULL;
 }
 
 static nipc_client_ctx_t ask_fake(struct fake *fake, answer_fn answer, int sessions)
 {
-    nipc_uds_server_config_t config = {.max_response_payload_bytes = 4096};
+    L1(server_config_t) config = {.max_response_payload_bytes = 4096};
     nipc_client_ctx_t client;
     *fake = (struct fake){.answer = answer, .sessions = sessions};
-    REQUIRE(nipc_uds_listen(check_dir(), "fake", &config, &fake->listener) == NIPC_UDS_OK);
+    REQUIRE(L1(listen)(check_dir(), "fake", &config, &fake->listener) == L1_CODE(OK));
     REQUIRE(pthread_create(&fake->thread, NULL, fake_main, fake) == 0);
     nipc_client_init(&client, check_dir(), "fake", NULL);
     CHECK(nipc_client_refresh(&client));
@@ -53,7 +54,7 @@ static void end_fake(struct fake *fake, nipc_client_ctx_t *client)
 {
     nipc_client_close(client);
     pthread_join(fake->thread, NULL);
-    nipc_uds_close_listener(&fake->listener);
+    L1(close_listener)(&fake->listener);
 }
 
 static size_t snapshot(nipc_header_t *header, const void *request, size_t len, uint8_t *reply)

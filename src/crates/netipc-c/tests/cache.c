@@ -2,6 +2,8 @@
 #define NIPC_INTERNAL_TESTING
 #include "provider.h"
 
+#include "carrier.h"
+
 static void refresh_publishes_what_the_provider_says(void)
 {
     struct provider provider = {.items = 10, .generation = 4};
@@ -35,7 +37,7 @@ static void refresh_publishes_what_the_provider_says(void)
     provider_stop(&provider);
     CHECK(!nipc_cgroups_cache_refresh(&cache)); /* the last one stays */
     CHECK(!nipc_cgroups_cache_refresh(&cache));
-    CHECK(strstr(nipc_last_error(), "cache.sock") != NULL); /* why there is no session */
+    CHECK(strstr(nipc_last_error(), ENDPOINT_NAME("cache")) != NULL); /* why there is no session */
     CHECK(nipc_cgroups_cache_lookup(&cache, 31, "cgroup_1") == item);
     nipc_cgroups_cache_status(&cache, &status);
     CHECK(status.populated && status.refresh_failure_count == 2 && status.item_count == 10);

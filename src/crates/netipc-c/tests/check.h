@@ -61,6 +61,18 @@ static inline int check_result(void)
 
 static char check_dir_path[64];
 
+#ifdef _WIN32
+
+/* A name that no other program has. There need not be a directory of that name. */
+static inline const char *check_dir(void)
+{
+    if (!check_dir_path[0])
+        snprintf(check_dir_path, sizeof check_dir_path, "C:/netipc-c-%d", getpid());
+    return check_dir_path;
+}
+
+#else
+
 static inline void check_remove_dir(void)
 {
     char command[128];
@@ -82,6 +94,8 @@ static inline const char *check_dir(void)
     }
     return check_dir_path;
 }
+
+#endif
 
 static inline long long check_now_ms(void)
 {

@@ -1,6 +1,8 @@
 /* Clients, as a C program uses and abuses them. */
 #include "provider.h"
 
+#include "carrier.h"
+
 static const uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
 
 static int item_is(const nipc_cgroups_resp_view_t *view, uint32_t index, const char *name)
@@ -22,8 +24,8 @@ static void snapshot_arrives_over_socket_and_shared_memory(void)
         CHECK(nipc_client_refresh(&client));
         CHECK(nipc_client_ready(&client));
         CHECK_EQ(client.shm != NULL, i);
-        CHECK(client.session_valid && client.session.fd >= 0);
-        CHECK_EQ(client.session.role, NIPC_UDS_ROLE_CLIENT);
+        CHECK(client.session_valid && !L1_IS_CLOSED(&client.session));
+        CHECK_EQ(client.session.role, L1_CODE(ROLE_CLIENT));
         CHECK_EQ(client.session.session_id, 1);
 
         for (int round = 0; round < 100; round++) {
@@ -133,7 +135,7 @@ static void wrong_token_is_told_and_tried_again(void)
     nipc_client_init(&client, check_dir(), "token", &config);
     CHECK(nipc_client_refresh(&client));
     CHECK_EQ(client.state, NIPC_CLIENT_AUTH_FAILED);
-    CHECK(strstr(nipc_last_error(), "token.sock") != NULL);
+    CHECK(strstr(nipc_last_error(), ENDPOINT_NAME("token")) != NULL);
     client.transport_config.auth_token = 7; /* members are heeded */
     CHECK(nipc_client_refresh(&client));
     CHECK(nipc_client_ready(&client));
@@ -199,33 +201,32 @@ static void session_of_a_client_can_be_used_by_hand(void)
             header.version = NIPC_VERSION;
             header.header_len = NIPC_HEADER_LEN;
             nipc_header_encode(&header, message, sizeof message);
-            CHECK_EQ(nipc_shm_send(client.shm, message, 32), NIPC_SHM_OK);
-            CHECK_EQ(nipc_shm_receive(client.shm, message, sizeof message, &len, 5000), NIPC_SHM_OK);
+            CHECK_EQ(REGION(send)(client.shm, message, 32), REGION_CODE(OK));
+            CHECK_EQ(REGION(receive)(client.shm, message, sizeof message, &len, 5000), REGION_CODE(OK));
             CHECK_EQ(len, 32);
             CHECK_EQ(nipc_header_decode(message, len, &header), NIPC_OK);
         } else {
             const void *payload;
             size_t len;
-            CHECK_EQ(nipc_uds_send(&client.session, &header, NULL, 0), NIPC_UDS_OK);
+            CHECK_EQ(L1(send)(&client.session, &header, NULL, 0), L1_CODE(OK));
             CHECK_EQ(client.session.inflight_count, 1);
-            CHECK_EQ(nipc_uds_receive(&client.session, NULL, 0, &header, &payload, &len),
-                     NIPC_UDS_OK);
+            CHECK_EQ(L1(receive)(&client.session, NULL, 0, &header, &payload, &len),
+                     L1_CODE(OK));
         }
         CHECK_EQ(header.transport_status, NIPC_STATUS_UNSUPPORTED);
         CHECK_EQ(header.message_id, 77);
         nipc_cgroups_resp_view_t view;
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
 
-        close(client.session.fd); /* a program that closes what is not its own */
-        client.session.fd = -1;
+        L1_CLOSE_BEHIND(&client.session);
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
-        CHECK(client.session.fd >= 0);
+        CHECK(!L1_IS_CLOSED(&client.session));
 
         client.state = NIPC_CLIENT_DISCONNECTED; /* or lets go of it */
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_ERR_NOT_READY);
         CHECK(!client.session_valid);
         CHECK(nipc_client_refresh(&client));
-        nipc_uds_close_session(&client.session);
+        L1(close_session)(&client.session);
         client.session_valid = false;
         client.state = NIPC_CLIENT_BROKEN;
         CHECK(nipc_client_refresh(&client));

@@ -36,8 +36,13 @@ static const char *read_string(const char *at, char **out)
     const char *end = ++at;
     while (*end && *end != '"')
         end += *end == '\\' ? 2 : 1;
-    *out = json_alloc((size_t)(end - at) + 1);
-    memcpy(*out, at, (size_t)(end - at));
+    char *text = *out = json_alloc((size_t)(end - at) + 1);
+    while (at < end) {
+        /* Other escapes are only in what is for people, and stay as they are. */
+        if (*at == '\\' && (at[1] == '\\' || at[1] == '"'))
+            at++;
+        *text++ = *at++;
+    }
     return end + 1;
 }
 

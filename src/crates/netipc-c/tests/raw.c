@@ -2,6 +2,7 @@
 #define NIPC_INTERNAL_TESTING
 #include "netipc/netipc_service.h"
 
+#include "carrier.h"
 #include "check.h"
 
 static nipc_error_t increment(void *user, const nipc_header_t *header, const uint8_t *payload,
@@ -28,22 +29,22 @@ static void *run(void *server)
     return NULL;
 }
 
-static nipc_uds_session_t connect_to(const char *service)
+static L1(session_t) connect_to(const char *service)
 {
-    nipc_uds_client_config_t config = {.max_request_batch_items = 8};
-    nipc_uds_session_t session;
-    REQUIRE(nipc_uds_connect(check_dir(), service, &config, &session) == NIPC_UDS_OK);
+    L1(client_config_t) config = {.max_request_batch_items = 8};
+    L1(session_t) session;
+    REQUIRE(L1(connect)(check_dir(), service, &config, &session) == L1_CODE(OK));
     return session;
 }
 
-static nipc_header_t ask(nipc_uds_session_t *session, uint16_t code, uint16_t flags, uint32_t items,
+static nipc_header_t ask(L1(session_t) *session, uint16_t code, uint16_t flags, uint32_t items,
                          const void *payload, size_t len, const void **answer, size_t *answer_len)
 {
     nipc_header_t header = {.kind = NIPC_KIND_REQUEST, .code = code, .flags = flags,
                             .item_count = items, .message_id = 5};
-    CHECK_EQ(nipc_uds_send(session, &header, payload, len), NIPC_UDS_OK);
-    CHECK_EQ(nipc_uds_receive_timeout(session, NULL, 0, &header, answer, answer_len, 10000, -1),
-             NIPC_UDS_OK);
+    CHECK_EQ(L1(send)(session, &header, payload, len), L1_CODE(OK));
+    CHECK_EQ(L1(receive_timeout)(session, NULL, 0, &header, answer, answer_len, 10000, L1_NO_ABORT),
+             L1_CODE(OK));
     CHECK(header.kind == NIPC_KIND_RESPONSE && header.code == code && header.message_id == 5);
     return header;
 }
@@ -54,7 +55,7 @@ int main(void)
     check_tests = 1;
     nipc_managed_server_t server;
     pthread_t thread;
-    nipc_uds_server_config_t config = {.max_request_batch_items = 8};
+    L1(server_config_t) config = {.max_request_batch_items = 8};
     REQUIRE(nipc_server_init(&server, check_dir(), "raw", &config, 2, NIPC_METHOD_INCREMENT,
                              increment, NULL) == NIPC_OK);
     pthread_create(&thread, NULL, run, &server);
@@ -63,7 +64,7 @@ int main(void)
     size_t len;
     uint8_t number[8];
     uint64_t value;
-    nipc_uds_session_t session = connect_to("raw");
+    L1(session_t) session = connect_to("raw");
     nipc_increment_encode(41, number, sizeof number);
     nipc_header_t header = ask(&session, NIPC_METHOD_INCREMENT, 0, 1, number, 8, &answer, &len);
     CHECK_EQ(header.transport_status, NIPC_STATUS_OK);
@@ -99,12 +100,12 @@ int main(void)
         CHECK_EQ(header.transport_status, failures[i].status);
         CHECK(len == 0 && header.item_count == 1);
         /* the session ends with it */
-        CHECK_EQ(nipc_uds_receive_timeout(&session, NULL, 0, &header, &answer, &len, 10000, -1),
-                 NIPC_UDS_ERR_RECV);
-        nipc_uds_close_session(&session);
+        CHECK_EQ(L1(receive_timeout)(&session, NULL, 0, &header, &answer, &len, 10000, L1_NO_ABORT),
+                 L1_HUNG_UP);
+        L1(close_session)(&session);
         session = connect_to("raw");
     }
-    nipc_uds_close_session(&session);
+    L1(close_session)(&session);
     nipc_server_stop(&server);
     pthread_join(thread, NULL);
     nipc_server_destroy(&server);

@@ -1,11 +1,10 @@
-/* Regions of shared memory, sound ones and spoilt ones. */
+/* What only regions that are files have. For all else see region.c. */
 #include "netipc/netipc_shm.h"
 
 #include "check.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -57,66 +56,6 @@ static void region_lies_as_specified(void)
     CHECK(access(path, F_OK) != 0);
     CHECK(server.fd == -1 && server.base == NULL);
     close_both();
-}
-
-static void *answer(void *arg)
-{
-    (void)arg;
-    uint8_t buf[1024];
-    size_t len;
-    for (int i = 0; i < 1000; i++) {
-        CHECK_EQ(nipc_shm_receive(&server, buf, sizeof buf, &len, 0), NIPC_SHM_OK);
-        buf[0]++;
-        CHECK_EQ(nipc_shm_send(&server, buf, len), NIPC_SHM_OK);
-    }
-    return NULL;
-}
-
-static void messages_go_there_and_back(void)
-{
-    pthread_t thread;
-    open_both(1);
-    pthread_create(&thread, NULL, answer, NULL);
-    for (int i = 0; i < 1000; i++) {
-        uint8_t buf[3000] = {(uint8_t)i, 2, 3};
-        size_t len = 0;
-        CHECK_EQ(nipc_shm_send(&client, buf, (size_t)i % 1000 + 1), NIPC_SHM_OK);
-        CHECK_EQ(nipc_shm_receive(&client, buf, sizeof buf, &len, 10000), NIPC_SHM_OK);
-        CHECK(len == (size_t)i % 1000 + 1 && buf[0] == (uint8_t)(i + 1));
-    }
-    pthread_join(thread, NULL);
-    CHECK(client.local_req_seq == 1000 && client.local_resp_seq == 1000);
-    CHECK(server.local_req_seq == 1000 && server.local_resp_seq == 1000);
-    close_both();
-}
-
-static void messages_that_cannot_be_are_refused(void)
-{
-    uint8_t buf[4096] = {0};
-    size_t len = 7;
-    open_both(2);
-    CHECK_EQ(nipc_shm_send(&client, buf, 0), NIPC_SHM_ERR_BAD_PARAM);
-    CHECK_EQ(nipc_shm_send(&client, NULL, 8), NIPC_SHM_ERR_BAD_PARAM);
-    CHECK_EQ(nipc_shm_send(&client, buf, 1025), NIPC_SHM_ERR_MSG_TOO_LARGE);
-    CHECK_EQ(nipc_shm_receive(&server, buf, sizeof buf, &len, 20), NIPC_SHM_ERR_TIMEOUT);
-    CHECK_EQ(nipc_shm_receive(&server, buf, 0, &len, 20), NIPC_SHM_ERR_BAD_PARAM);
-    CHECK_EQ(nipc_shm_receive(&server, NULL, 8, &len, 20), NIPC_SHM_ERR_BAD_PARAM);
-    CHECK_EQ(len, 7);
-    CHECK_EQ(nipc_shm_send(&client, buf, 100), NIPC_SHM_OK);
-    CHECK_EQ(nipc_shm_receive(&server, buf, 99, &len, 1000), NIPC_SHM_ERR_MSG_TOO_LARGE);
-    CHECK_EQ(len, 100);
-    CHECK_EQ(nipc_shm_receive(&server, buf, sizeof buf, &len, 20), NIPC_SHM_ERR_TIMEOUT);
-
-    nipc_shm_region_header_t *header = server.base; /* a peer that lies */
-    CHECK_EQ(nipc_shm_send(&client, buf, 8), NIPC_SHM_OK);
-    __atomic_store_n(&header->req_len, 0x7fffffffu, __ATOMIC_RELEASE);
-    CHECK_EQ(nipc_shm_receive(&server, buf, sizeof buf, &len, 1000), NIPC_SHM_ERR_MSG_TOO_LARGE);
-    CHECK_EQ(nipc_shm_send(&client, buf, 8), NIPC_SHM_OK);
-    __atomic_store_n(&header->req_len, 0, __ATOMIC_RELEASE);
-    CHECK_EQ(nipc_shm_receive(&server, buf, sizeof buf, &len, 1000), NIPC_SHM_ERR_BAD_HEADER);
-    close_both();
-    CHECK_EQ(nipc_shm_send(&client, buf, 8), NIPC_SHM_ERR_BAD_PARAM);
-    CHECK_EQ(nipc_shm_receive(&client, buf, 8, &len, 1), NIPC_SHM_ERR_BAD_PARAM);
 }
 
 static void arguments_are_checked(void)
@@ -214,8 +153,6 @@ static void regions_of_dead_servers_are_swept(void)
 int main(void)
 {
     RUN(region_lies_as_specified);
-    RUN(messages_go_there_and_back);
-    RUN(messages_that_cannot_be_are_refused);
     RUN(arguments_are_checked);
     RUN(spoilt_regions_are_refused);
     RUN(regions_of_dead_servers_are_swept);

@@ -20,15 +20,15 @@
  *   time      every call has an end: limits are in milliseconds, of the monotonic clock.
  *   NULL      where a pointer is needed is NIPC_ERR_BAD_LAYOUT, or false, or nothing happens.
  *   errors    the returned code decides; nipc_last_error() says it in words.
- *   signals   none is raised, and no handler is installed. All descriptors are close-on-exec.
+ *   signals   none is raised, and no handler is installed. No descriptor or handle is inherited.
+ *   windows   the same but for what carries messages, see service/transport.h. There run_dir is UTF-8
+ *             and only a name: no directory needs to be there.
  */
 #ifndef NETIPC_SERVICE_H
 #define NETIPC_SERVICE_H
 
 #include "netipc/netipc_protocol.h"
-#include "netipc/netipc_shm.h"
-#include "netipc/netipc_uds.h"
-
+#include "netipc/service/transport.h"
 #include "netipc/service/client.h"
 #include "netipc/service/server.h"
 #include "netipc/service/cache.h"

@@ -15,11 +15,13 @@ use netipc_proto::{
 
 use super::{
     client::{break_off, call_snapshot, note_last_error, refresh},
-    ctx::{nipc_client_config_t, nipc_client_ctx_t, nipc_client_state_t},
+    ctx::{nipc_client_config_t, nipc_client_state_t},
+    imp::nipc_client_ctx_t,
 };
 use crate::{
     border::{array, bytes, string},
     errors::{NIPC_OK, malformed, unwritable},
+    os,
     protocol::nipc_cgroups_resp_view_t,
 };
 
@@ -207,13 +209,6 @@ unsafe fn fetch(client: *mut nipc_client_ctx_t) -> Option<CgroupsTable> {
     }
 }
 
-fn now_ms() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes the struct it is given.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
-}
-
 /// A copy that C owns, and the strings it points to.
 #[repr(C)]
 struct Copied {
@@ -262,7 +257,7 @@ abi! {
         status.connection_state = (*cache).client.state;
         if succeeded {
             status.refresh_success_count = status.refresh_success_count.wrapping_add(1);
-            status.last_refresh_ts = now_ms();
+            status.last_refresh_ts = os::now_ms();
         } else {
             status.refresh_failure_count = status.refresh_failure_count.wrapping_add(1);
         }

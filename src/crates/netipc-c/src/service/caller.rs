@@ -10,9 +10,12 @@ use netipc::{
     transport::Session,
 };
 
-use crate::errors::{
-    NIPC_ERR_ABORTED, NIPC_ERR_BAD_LAYOUT, NIPC_ERR_NOT_READY, NIPC_ERR_OVERFLOW, NIPC_ERR_TIMEOUT,
-    NIPC_ERR_TRUNCATED, defect_code, nipc_error_t, note_error,
+use crate::{
+    errors::{
+        NIPC_ERR_ABORTED, NIPC_ERR_BAD_LAYOUT, NIPC_ERR_NOT_READY, NIPC_ERR_OVERFLOW,
+        NIPC_ERR_TIMEOUT, NIPC_ERR_TRUNCATED, defect_code, nipc_error_t, note_error,
+    },
+    os,
 };
 
 /// What `_client` points to.
@@ -177,7 +180,9 @@ pub(super) fn call_code(error: &Error) -> nipc_error_t {
         | ErrorKind::PermissionDenied
         | ErrorKind::Busy => NIPC_ERR_NOT_READY,
         // A client that cannot send is not ready, whatever it believed.
-        ErrorKind::Disconnected if error.raw_os_error() == Some(libc::EPIPE) => NIPC_ERR_NOT_READY,
+        ErrorKind::Disconnected if error.raw_os_error() == Some(os::CANNOT_SEND) => {
+            NIPC_ERR_NOT_READY
+        }
         _ => NIPC_ERR_TRUNCATED,
     }
 }

@@ -6,7 +6,8 @@ use netipc::{ClientStatus, Error};
 
 use super::{
     caller::{Behind, Caller, call_code},
-    ctx::{NIPC_CLIENT_READY, nipc_client_config_t, nipc_client_ctx_t, nipc_client_status_t},
+    ctx::{NIPC_CLIENT_READY, nipc_client_config_t, nipc_client_status_t},
+    imp::nipc_client_ctx_t,
     open::Open,
 };
 use crate::{

@@ -1,25 +1,20 @@
 //! `nipc_client_ctx_t`: the members that C programs read and set, and the client behind them.
 
-use std::{
-    cell::UnsafeCell,
-    ffi::{OsStr, c_char, c_int, c_void},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-    ptr,
-    sync::atomic::{AtomicU32, Ordering::Release},
-    time::Duration,
-};
+use std::{ffi::c_char, ptr, sync::atomic::Ordering::Release, time::Duration};
 
 use netipc::{
     Client, ClientOptions, ClientState, ClientStatus, SessionOptions,
     proto::{Ceilings, handshake::defaults},
 };
 
-use super::caller::{Behind, Caller};
+use super::{
+    caller::{Behind, Caller},
+    imp::nipc_client_ctx_t,
+};
 use crate::{
     border::{or_usual, string},
-    shm::nipc_shm_ctx_t,
-    uds::{nipc_uds_client_config_t, nipc_uds_session_t},
+    os, region,
+    transport::ClientConfig,
 };
 
 pub(crate) type nipc_client_state_t = u32;
@@ -52,37 +47,6 @@ pub(crate) struct nipc_client_status_t {
     reconnect_count: u32,
     call_count: u32,
     error_count: u32,
-}
-
-#[repr(C)]
-pub(crate) struct nipc_client_ctx_t {
-    pub(super) state: nipc_client_state_t,
-    run_dir: [c_char; 256],
-    service_name: [c_char; 128],
-    pub(super) transport_config: nipc_uds_client_config_t,
-    pub(super) session: nipc_uds_session_t,
-    pub(super) session_valid: bool,
-    pub(super) shm: *mut nipc_shm_ctx_t,
-    abort_pipe: [c_int; 2],
-    abort_pipe_valid: bool,
-    abort_pipe_lock: UnsafeCell<libc::pthread_mutex_t>,
-    abort_pipe_lock_initialized: bool,
-    call_timeout_ms: u32,
-    max_logical_lookup_items: u32,
-    max_logical_lookup_subcalls: u32,
-    max_logical_lookup_response_bytes: u32,
-    /// Set by other threads.
-    pub(super) abort_requested: AtomicU32,
-    pub(super) connect_count: u32,
-    pub(super) reconnect_count: u32,
-    pub(super) call_count: u32,
-    pub(super) error_count: u32,
-    pub(super) response_buf: *mut u8,
-    pub(super) response_buf_size: usize,
-    send_buf: *mut u8,
-    send_buf_size: usize,
-    /// A boxed [`Behind`], null when closed.
-    pub(super) _client: *mut c_void,
 }
 
 /// The longest text of a name that its array can show.
@@ -136,10 +100,9 @@ impl nipc_client_ctx_t {
     /// Puts a client behind the struct.
     fn open(&mut self, run_dir: &[u8], service: &[u8], session: SessionOptions) {
         let options = ClientOptions { session, timeout: self.timeout(), ceilings: self.ceilings() };
-        let dir = Path::new(OsStr::from_bytes(run_dir));
         // A name that is no text becomes one that no service can have.
         let service = String::from_utf8_lossy(service);
-        let mut behind = Behind::new(Client::with_options(dir, &service, options));
+        let mut behind = Behind::new(Client::with_options(os::path(run_dir), &service, options));
         let caller = behind.caller.get_mut();
         caller.count_on(ClientStatus {
             state: ClientState::Disconnected,
@@ -163,8 +126,7 @@ impl nipc_client_ctx_t {
 
     /// Hangs up, and frees all but the members.
     pub(super) fn close(&mut self) {
-        self.session.fd = -1;
-        self.session.close();
+        self.session.forget();
         self.session_valid = false;
         self.state = NIPC_CLIENT_DISCONNECTED;
         self.abort_requested.store(0, Release);
@@ -176,36 +138,6 @@ impl nipc_client_ctx_t {
                 drop(Box::from_raw(self._client.cast::<Behind>()));
                 self._client = ptr::null_mut();
             }
-        }
-    }
-
-    pub(super) fn closed() -> Self {
-        nipc_client_ctx_t {
-            state: NIPC_CLIENT_DISCONNECTED,
-            run_dir: [0; 256],
-            service_name: [0; 128],
-            transport_config: nipc_uds_client_config_t::default(),
-            session: nipc_uds_session_t::CLOSED,
-            session_valid: false,
-            shm: ptr::null_mut(),
-            abort_pipe: [-1; 2],
-            abort_pipe_valid: false,
-            abort_pipe_lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
-            abort_pipe_lock_initialized: false,
-            call_timeout_ms: 0,
-            max_logical_lookup_items: 0,
-            max_logical_lookup_subcalls: 0,
-            max_logical_lookup_response_bytes: 0,
-            abort_requested: AtomicU32::new(0),
-            connect_count: 0,
-            reconnect_count: 0,
-            call_count: 0,
-            error_count: 0,
-            response_buf: ptr::null_mut(),
-            response_buf_size: 0,
-            send_buf: ptr::null_mut(),
-            send_buf_size: 0,
-            _client: ptr::null_mut(),
         }
     }
 
@@ -252,7 +184,7 @@ fn unshown<const N: usize>(array: &[c_char; N]) -> Vec<u8> {
 }
 
 /// What a C program wants to propose.
-pub(super) fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptions {
+pub(super) fn session_options(wanted: &ClientConfig) -> SessionOptions {
     SessionOptions {
         supported_profiles: wanted.supported_profiles,
         preferred_profiles: wanted.preferred_profiles,
@@ -266,10 +198,10 @@ pub(super) fn session_options(wanted: &nipc_uds_client_config_t) -> SessionOptio
 }
 
 /// What a client will propose, as C programs know it.
-pub(super) fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
+pub(super) fn shown_proposal(caller: &Caller) -> ClientConfig {
     let proposal = caller.proposal();
     let items = or_usual(proposal.max_request_batch_items, defaults::BATCH_ITEMS);
-    nipc_uds_client_config_t {
+    ClientConfig {
         supported_profiles: or_usual(proposal.supported_profiles, 1),
         preferred_profiles: proposal.preferred_profiles,
         max_request_payload_bytes: proposal.max_request_payload_bytes,
@@ -286,7 +218,7 @@ pub(super) fn shown_proposal(caller: &Caller) -> nipc_uds_client_config_t {
 /// # Safety
 ///
 /// Null, or what `show` boxed.
-pub(super) unsafe fn free_shm(shm: &mut *mut nipc_shm_ctx_t) {
+pub(super) unsafe fn free_shm(shm: &mut *mut region::Context) {
     if !shm.is_null() {
         // SAFETY: as promised by the caller.
         drop(unsafe { Box::from_raw(*shm) });

@@ -1,20 +1,15 @@
 //! What passes between a client's struct and the client behind it, before and after each function.
 
-use std::{ffi::c_void, os::fd::AsRawFd};
+use std::ffi::c_void;
 
-use netipc::{
-    ClientState,
-    raw::{Region, socket_of},
-};
+use netipc::{ClientState, raw::Region};
 
 use super::{
     caller::{Behind, Caller},
-    ctx::{
-        NIPC_CLIENT_READY, free_shm, nipc_client_ctx_t, nipc_client_state_t, session_options,
-        shown_proposal,
-    },
+    ctx::{NIPC_CLIENT_READY, free_shm, nipc_client_state_t, session_options, shown_proposal},
+    imp::nipc_client_ctx_t,
 };
-use crate::{shm::nipc_shm_ctx_t, uds::nipc_uds_session_t};
+use crate::{region, transport::Session};
 
 /// An open client while a function uses it: what the program set in its members holds, and in the
 /// end the members show what became of it.
@@ -60,12 +55,14 @@ impl<'a> Open<'a> {
             self.caller.propose(session_options(&wanted));
         }
         // SAFETY: as above.
-        let (fd, kept) = unsafe {
-            ((*ctx).session.fd, (*ctx).session_valid && (*ctx).state == NIPC_CLIENT_READY)
+        let (own, kept) = unsafe {
+            let shows = |session| (*ctx).session.shows(session);
+            let kept = (*ctx).session_valid && (*ctx).state == NIPC_CLIENT_READY;
+            (self.caller.session().map(shows), kept)
         };
-        match self.caller.session().map(|session| socket_of(session).as_raw_fd()) {
-            Some(own) if own != fd => self.caller.disown(),
-            Some(_) if !kept => self.caller.break_off(),
+        match own {
+            Some(false) => self.caller.disown(),
+            Some(true) if !kept => self.caller.break_off(),
             _ => {}
         }
         if let Some(agreed) = self.caller.session().map(|session| *session.agreement()) {
@@ -92,7 +89,6 @@ impl<'a> Open<'a> {
     /// Shows what became of the client.
     pub(super) fn show(&mut self) {
         let status = self.caller.status();
-        let fd = self.caller.session().map(|session| socket_of(session).as_raw_fd());
         let client: *mut c_void = (&raw const *self.behind).cast_mut().cast();
         // SAFETY: the struct is open, and these members are not touched by other threads.
         unsafe {
@@ -103,27 +99,25 @@ impl<'a> Open<'a> {
             (*ctx).call_count = status.call_count;
             (*ctx).error_count = status.error_count;
             (*ctx).transport_config = shown_proposal(self.caller);
-            let agreement = self.caller.session().map(|session| *session.agreement());
-            let id = agreement.map(|agreement| agreement.session_id);
+            let session = self.caller.session();
             let same = (*ctx).session_valid
-                && Some((*ctx).session.fd) == fd
-                && Some((*ctx).session.session_id) == id;
+                && session.is_some_and(|session| {
+                    let id = session.agreement().session_id;
+                    (*ctx).session.shows(session) && (*ctx).session.session_id == id
+                });
             if !same {
-                // The descriptor is the client's own: only what the program left is freed.
-                (*ctx).session.fd = -1;
-                (*ctx).session.close();
-                (*ctx).session = match (fd, agreement) {
-                    (Some(fd), Some(agreement)) => nipc_uds_session_t::agreed(fd, 1, &agreement),
-                    _ => nipc_uds_session_t::CLOSED,
-                };
-                (*ctx).session_valid = fd.is_some();
+                // What carries it is the client's own: only what the program left is freed.
+                (*ctx).session.forget();
+                let shown = |session| Session::of_client(session, client);
+                (*ctx).session = session.map_or(Session::CLOSED, shown);
+                (*ctx).session_valid = session.is_some();
                 free_shm(&mut (*ctx).shm);
             }
             if let Some(region) = self.caller.session_mut().and_then(Region::of) {
                 match (*ctx).shm.as_mut() {
                     Some(shm) => shm.show_sequences(&region),
                     None => {
-                        let shown = nipc_shm_ctx_t::of_client(&region, client);
+                        let shown = region::Context::of_client(&region, client);
                         (*ctx).shm = Box::into_raw(Box::new(shown));
                     }
                 }

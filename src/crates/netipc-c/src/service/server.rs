@@ -1,17 +1,10 @@
 //! `service/server.h`: what provides a service.
 
 use std::{
-    cell::UnsafeCell,
     ffi::{c_char, c_int, c_void},
     mem::MaybeUninit,
     ptr,
-    sync::{
-        Arc,
-        atomic::{
-            AtomicBool, AtomicI32, AtomicU16,
-            Ordering::{Acquire, Release},
-        },
-    },
+    sync::{Arc, atomic::AtomicU16},
     time::Duration,
 };
 
@@ -25,6 +18,7 @@ use netipc_proto::{
 
 use super::{
     gate::{Gate, Members},
+    imp::nipc_managed_server_t,
     responder::{Answer, Responder},
 };
 use crate::{
@@ -33,11 +27,12 @@ use crate::{
         NIPC_ERR_BAD_LAYOUT, NIPC_ERR_OVERFLOW, NIPC_OK, NO_ARGUMENT, nipc_error_t, note,
         note_error,
     },
+    os,
     protocol::{
         nipc_apps_lookup_handler_fn, nipc_cgroups_handler_fn, nipc_cgroups_lookup_handler_fn,
         nipc_header_t,
     },
-    uds::{nipc_uds_listener_t, nipc_uds_server_config_t},
+    transport::{ClientConfig, Listener, ServerConfig},
 };
 
 #[repr(C)]
@@ -93,35 +88,6 @@ pub(crate) type nipc_server_handler_fn = Option<
     ) -> nipc_error_t,
 >;
 
-#[repr(C)]
-pub(crate) struct nipc_managed_server_t {
-    listener: nipc_uds_listener_t,
-    base_config: nipc_uds_server_config_t,
-    worker_count: c_int,
-    handler: nipc_server_handler_fn,
-    handler_user: *mut c_void,
-    typed_handler: nipc_server_typed_handler_t,
-    /// Read for every request.
-    expected_method_code: AtomicU16,
-    learned_request_payload_bytes: u32,
-    learned_response_payload_bytes: u32,
-    request_payload_growth_ceiling: u32,
-    response_payload_growth_ceiling: u32,
-    running: AtomicBool,
-    sessions: *mut *mut c_void,
-    /// Written as clients come and go.
-    session_count: AtomicI32,
-    session_capacity: c_int,
-    next_session_id: u64,
-    sessions_lock: UnsafeCell<libc::pthread_mutex_t>,
-    acceptor_thread: libc::pthread_t,
-    acceptor_started: bool,
-    run_dir: [c_char; 256],
-    service_name: [c_char; 128],
-    /// A boxed [`Behind`], null when closed.
-    _server: *mut c_void,
-}
-
 struct Behind {
     server: Server<()>,
     gate: Arc<Gate>,
@@ -146,7 +112,7 @@ unsafe fn behind<'a>(server: *mut nipc_managed_server_t) -> Option<&'a Behind> {
 
 /// What a server of some kind is made of.
 struct Plan {
-    config: nipc_uds_server_config_t,
+    config: ServerConfig,
     worker_count: c_int,
     method: u16,
     answer: Answer,
@@ -193,7 +159,7 @@ unsafe fn init(
             ..SessionOptions::default()
         },
         workers: usize::try_from(worker_count).unwrap_or(1),
-        backlog: u32::try_from(plan.config.backlog).unwrap_or(0),
+        backlog: plan.config.backlog(),
         ..ServerOptions::default()
     };
     let (request, response) = (
@@ -203,14 +169,14 @@ unsafe fn init(
     let max_sessions = options.max_sessions;
     let gate = Arc::new(Gate::default());
     let responder = Responder { answer: plan.answer, gate: Arc::clone(&gate) };
-    let server = match Server::bind_responder(dir, service, options, responder) {
+    let server = match Server::bind_responder(&dir, service, options, responder) {
         Ok(server) => server,
         Err(error) => {
             note_error(&error);
             return match error.kind() {
                 ErrorKind::Exhausted => NIPC_ERR_OVERFLOW,
                 ErrorKind::AddressInUse => {
-                    errno::set_errno(errno::Errno(libc::EADDRINUSE));
+                    errno::set_errno(errno::Errno(os::ADDRESS_IN_USE));
                     NIPC_ERR_BAD_LAYOUT
                 }
                 _ => NIPC_ERR_BAD_LAYOUT,
@@ -220,7 +186,7 @@ unsafe fn init(
     let (handler, handler_user, typed_handler) = plan.answer.members();
     // SAFETY: as promised by the caller.
     unsafe {
-        (*out).listener = nipc_uds_listener_t::CLOSED;
+        (*out).listener = Listener::CLOSED;
         (*out).base_config = plan.config;
         (*out).worker_count = worker_count;
         (*out).handler = handler;
@@ -233,9 +199,9 @@ unsafe fn init(
         (*out).response_payload_growth_ceiling = response.ceiling();
         (*out).session_capacity = c_int::try_from(max_sessions).unwrap_or(c_int::MAX);
         (*out).next_session_id = 1;
-        (*out).sessions_lock = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER);
         (*out).run_dir = run_dir;
         (*out).service_name = service_name;
+        nipc_managed_server_t::open(out);
         gate.open(Members {
             method: &raw const (*out).expected_method_code,
             session_count: &raw const (*out).session_count,
@@ -261,8 +227,8 @@ impl Answer {
 }
 
 /// The configuration of a typed server as one of the level below.
-fn base_config(config: nipc_server_config_t) -> nipc_uds_server_config_t {
-    nipc_uds_server_config_t {
+fn base_config(config: nipc_server_config_t) -> ServerConfig {
+    ServerConfig::from(ClientConfig {
         supported_profiles: config.supported_profiles,
         preferred_profiles: config.preferred_profiles,
         max_request_payload_bytes: config.max_request_payload_bytes,
@@ -271,8 +237,7 @@ fn base_config(config: nipc_server_config_t) -> nipc_uds_server_config_t {
         max_response_batch_items: config.max_request_batch_items,
         auth_token: config.auth_token,
         packet_size: 0,
-        backlog: 0,
-    }
+    })
 }
 
 /// The plan of a typed server; `None` without a handler.
@@ -336,7 +301,7 @@ abi! {
         server: *mut nipc_managed_server_t,
         run_dir: *const c_char,
         service_name: *const c_char,
-        config: *const nipc_uds_server_config_t,
+        config: *const ServerConfig,
         worker_count: c_int,
         method_code: u16,
         handler: nipc_server_handler_fn,
@@ -353,10 +318,9 @@ abi! {
         // The gate outlives the struct, which may be destroyed as soon as this has left it.
         let gate = Arc::clone(&behind.gate);
         gate.enter();
-        ((*server).acceptor_thread, (*server).acceptor_started) = (libc::pthread_self(), true);
-        (*server).running.store(true, Release);
+        nipc_managed_server_t::enter(server);
         behind.server.run_until_stopped();
-        (*server).running.store(false, Release);
+        nipc_managed_server_t::leave(server);
         gate.leave();
     }
 
@@ -365,7 +329,7 @@ abi! {
             // Once it is stopped, whoever runs it may destroy it: from then on only this handle is
             // touched.
             let handle = behind.server.clone();
-            (*server).running.store(false, Release);
+            nipc_managed_server_t::leave(server);
             handle.stop();
         }
     }
@@ -375,7 +339,7 @@ abi! {
     {
         behind(server).is_none_or(|behind| {
             let ended = behind.server.drain(Duration::from_millis(timeout_ms.into()));
-            (*server).running.store(false, Release);
+            nipc_managed_server_t::leave(server);
             ended
         })
     }
@@ -387,6 +351,6 @@ abi! {
         open.server.close();
         drop(Box::from_raw((*server)._server.cast::<Behind>()));
         (*server)._server = ptr::null_mut();
-        debug_assert!(!(*server).running.load(Acquire), "nobody is inside run");
+        nipc_managed_server_t::close(server);
     }
 }

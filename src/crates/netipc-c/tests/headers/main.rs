@@ -1,11 +1,15 @@
 //! The headers and the library must say the same: names, signatures, layouts and numbers.
 //!
 //! The Rust side is read from the sources and written down again in C, next to the headers; the C
-//! compiler then says whether both agree. What is exported is read from the library.
+//! compiler then says whether both agree. What is exported is read from the library. See [`system`] for
+//! how to test another system's.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod system;
 mod wire;
+
+use system::System;
 
 use std::{
     collections::BTreeSet,
@@ -16,12 +20,8 @@ use std::{
 
 #[test]
 fn the_library_exports_what_the_headers_declare_and_nothing_else() {
-    let library = env::current_exe().unwrap().with_file_name("libnetipc.so");
-    let symbols = run(Command::new("nm")
-        .args(["-D", "--defined-only", "--format=just-symbols"])
-        .arg(&library));
-    let exported: BTreeSet<_> = symbols.lines().map(str::to_owned).collect();
-    assert!(exported.len() > 100, "hardly anything is exported from {}", library.display());
+    let exported = System::chosen().exported();
+    assert!(exported.len() > 100, "hardly anything is exported");
     let differing: Vec<_> = exported.symmetric_difference(&declared()).cloned().collect();
     assert!(differing.is_empty(), "{differing:?}");
 }
@@ -142,13 +142,14 @@ impl Struct {
 /// All structs that C shares with the library, as the sources say.
 fn structs() -> Vec<Struct> {
     let mut found = Vec::new();
+    let shared = [&SHARED[..], System::chosen().shared()].concat();
     for text in sources() {
         for (marker, keyword) in [("struct ", "struct"), ("union ", "union")] {
             for part in text.split(marker).skip(1) {
                 let Some((head, rest)) = part.split_once('{') else { continue };
                 let name = head.trim().trim_end_matches("::LAYOUT,").split(':').next().unwrap();
                 let name = name.trim();
-                if !name.starts_with("nipc_") && !SHARED.iter().any(|(own, _)| *own == name) {
+                if !name.starts_with("nipc_") && !shared.iter().any(|(own, _)| *own == name) {
                     continue;
                 }
                 let body = &rest[..rest.find("\n}").or(rest.find('}')).unwrap()];
@@ -156,7 +157,7 @@ fn structs() -> Vec<Struct> {
                 if name == "nipc_cgroups_cache_snapshot_t" {
                     continue; // never seen by C but as a pointer
                 }
-                let names = SHARED.iter().find(|(own, _)| *own == name);
+                let names = shared.iter().find(|(own, _)| *own == name);
                 for name in names.map_or(vec![name], |(_, names)| names.to_vec()) {
                     found.push(Struct { keyword, name: name.into(), members: members.clone() });
                 }
@@ -211,13 +212,14 @@ fn c_type(rust: &str) -> String {
         "u64" => "uint64_t",
         "usize" => "size_t",
         "bool" | "AtomicBool" => "bool",
-        "c_int" | "RawFd" | "AtomicI32" => "int",
+        "i32" | "c_int" | "RawFd" | "AtomicI32" => "int",
         "c_char" => "char",
         "c_void" => "void",
         "UnsafeCell<libc::pthread_mutex_t>" => "pthread_mutex_t",
+        "UnsafeCell<CRITICAL_SECTION>" => "CRITICAL_SECTION",
         "libc::pthread_t" => "pthread_t",
         "Self" => "void",
-        named => named,
+        named => System::chosen().name(named),
     }
     .into()
 }
@@ -260,13 +262,17 @@ fn declared() -> BTreeSet<String> {
     found
 }
 
+/// Those of the system that is tested.
 fn sources() -> Vec<String> {
     fn visit(dir: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => visit(&path, found),
-                false => found.push(fs::read_to_string(path).unwrap()),
+                false if System::chosen().has(&path) => {
+                    found.push(fs::read_to_string(path).unwrap());
+                }
+                false => {}
             }
         }
     }
@@ -276,7 +282,8 @@ fn sources() -> Vec<String> {
 }
 
 fn compiler() -> Command {
-    let mut compiler = Command::new(env::var_os("CC").unwrap_or("cc".into()));
+    let compiler = env::var_os("CC").unwrap_or(System::chosen().compiler().into());
+    let mut compiler = Command::new(compiler);
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
     compiler.args(["-std=c11", "-DNIPC_INTERNAL_TESTING", "-I"]).arg(include);
     compiler

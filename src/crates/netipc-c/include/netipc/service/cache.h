@@ -64,7 +64,8 @@ typedef struct {
     uint32_t refresh_success_count;
     uint32_t refresh_failure_count;
     nipc_client_state_t connection_state; /* after the last refresh */
-    uint64_t last_refresh_ts; /* of the last success, in ms of CLOCK_MONOTONIC; 0: none */
+    uint64_t last_refresh_ts; /* of the last success, in ms of CLOCK_MONOTONIC, on
+                                Windows of GetTickCount64(); 0: none */
 } nipc_cgroups_cache_status_t;
 
 /* A cache. Members marked (unused) stay for programs that name them. */

@@ -21,10 +21,7 @@
 #define NETIPC_SERVICE_CLIENT_H
 
 #include "netipc/netipc_protocol.h"
-#include "netipc/netipc_shm.h"
-#include "netipc/netipc_uds.h"
-
-#include <pthread.h>
+#include "netipc/service/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -73,15 +70,20 @@ typedef struct {
     nipc_client_state_t state;
     char run_dir[256];
     char service_name[128];
-    nipc_uds_client_config_t transport_config; /* what the next connection will propose; may be set */
-    nipc_uds_session_t session;                /* meaningful while session_valid; limits may be set,
-                                                  to hold until the next session */
+    nipc_transport_client_config_t transport_config; /* what the next connection will propose; may be
+                                                        set */
+    nipc_transport_session_t session; /* meaningful while session_valid; limits may be set, to hold
+                                         until the next session */
     bool session_valid;
-    nipc_shm_ctx_t *shm;  /* NULL unless messages go through shared memory */
-    int abort_pipe[2];    /* (unused) */
-    bool abort_pipe_valid; /* (unused) */
+    nipc_transport_shm_t *shm; /* NULL unless messages go through shared memory */
+#if defined(_WIN32) || defined(__MSYS__)
+    HANDLE abort_event; /* (unused) NULL */
+#else
+    int abort_pipe[2];                /* (unused) */
+    bool abort_pipe_valid;            /* (unused) */
     pthread_mutex_t abort_pipe_lock;  /* (unused) */
     bool abort_pipe_lock_initialized; /* (unused) */
+#endif
     uint32_t call_timeout_ms;         /* as configured, 0 replaced; the limits below, too */
     uint32_t max_logical_lookup_items;
     uint32_t max_logical_lookup_subcalls;

@@ -26,10 +26,7 @@
 #define NETIPC_SERVICE_SERVER_H
 
 #include "netipc/netipc_protocol.h"
-#include "netipc/netipc_shm.h"
-#include "netipc/netipc_uds.h"
-
-#include <pthread.h>
+#include "netipc/service/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,11 +79,17 @@ typedef struct nipc_managed_server nipc_managed_server_t;
 /* A connected client, for programs that name it: no function gives one out. */
 typedef struct nipc_session_ctx {
     nipc_managed_server_t *server;
-    nipc_uds_session_t session;
-    nipc_shm_ctx_t *shm;
+    nipc_transport_session_t session;
+    nipc_transport_shm_t *shm;
+#if defined(_WIN32) || defined(__MSYS__)
+    HANDLE thread;
+    uint64_t id;
+    volatile LONG active;
+#else
     pthread_t thread;
     uint64_t id;
     bool active;
+#endif
 } nipc_session_ctx_t;
 
 /*
@@ -95,8 +98,8 @@ typedef struct nipc_session_ctx {
  * for programs that name them.
  */
 struct nipc_managed_server {
-    nipc_uds_listener_t listener; /* (unused) closed: the library has its own */
-    nipc_uds_server_config_t base_config; /* as configured */
+    nipc_transport_listener_t listener; /* (unused) closed: the library has its own */
+    nipc_transport_server_config_t base_config; /* as configured */
     int worker_count;
     nipc_server_handler_fn handler; /* of a server for tests */
     void *handler_user;
@@ -106,16 +109,29 @@ struct nipc_managed_server {
     uint32_t learned_response_payload_bytes;  /* (start) */
     uint32_t request_payload_growth_ceiling;  /* (start) and how far they grow */
     uint32_t response_payload_growth_ceiling; /* (start) */
-    bool running;                  /* (atomic) clients are served */
+#if defined(_WIN32) || defined(__MSYS__)
+    volatile LONG running;            /* (atomic) clients are served */
+    volatile LONG accept_loop_active; /* (atomic) the same */
+    DWORD accept_loop_thread_id;      /* which called nipc_server_run() last */
+#else
+    bool running; /* (atomic) clients are served */
+#endif
     nipc_session_ctx_t **sessions; /* (unused) NULL: the library has its own */
     int session_count;             /* (atomic) clients connected, those in the handshake included */
     int session_capacity;          /* (start) how many there may be */
     uint64_t next_session_id;      /* (start) */
+#if defined(_WIN32) || defined(__MSYS__)
+    CRITICAL_SECTION sessions_lock; /* (unused) guards nothing, but can be entered */
+#else
     pthread_mutex_t sessions_lock; /* (unused) guards nothing, but can be locked */
     pthread_t acceptor_thread;     /* which called nipc_server_run(), if acceptor_started */
     bool acceptor_started;
+#endif
     char run_dir[256];
     char service_name[128];
+#if defined(_WIN32) || defined(__MSYS__)
+    uint64_t auth_token; /* (start) */
+#endif
     void *_server; /* the library's */
 };
 
@@ -128,7 +144,8 @@ struct nipc_managed_server {
  * many clients are connected: a client that is silent costs the others nothing.
  *
  * NIPC_ERR_BAD_LAYOUT for a NULL, a name that cannot be used or a failure to listen: nipc_last_error()
- * says which, and errno is EADDRINUSE if a live server has the endpoint. _OVERFLOW without memory.
+ * says which, and if a live server has the endpoint errno is EADDRINUSE, or on Windows GetLastError() is
+ * ERROR_PIPE_BUSY. _OVERFLOW without memory.
  * The struct is closed then; destroying it does nothing.
  */
 nipc_error_t nipc_server_init_typed(nipc_managed_server_t *server, const char *run_dir,

@@ -20,7 +20,7 @@ extern "C" {
  */
 nipc_error_t nipc_server_init_raw_for_tests(nipc_managed_server_t *server, const char *run_dir,
                                             const char *service_name,
-                                            const nipc_uds_server_config_t *config,
+                                            const nipc_transport_server_config_t *config,
                                             int worker_count, uint16_t method_code,
                                             nipc_server_handler_fn handler, void *user);
 #define nipc_server_init nipc_server_init_raw_for_tests

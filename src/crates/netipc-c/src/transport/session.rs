@@ -1,17 +1,8 @@
 //! Sessions: what is sent and received, and what is in flight.
 
-use std::{
-    ffi::c_void,
-    mem::ManuallyDrop,
-    os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    ptr, slice,
-    time::Duration,
-};
+use std::{ffi::c_void, ptr, slice, time::Duration};
 
-use netipc::{
-    Abort, Error, ErrorKind, Wait,
-    raw::{Packet, Socket},
-};
+use netipc::{Abort, ErrorKind, Wait, raw::Packet};
 use netipc_proto::{
     Agreement, Fault, Header, Kind, Limits,
     parts::{Cut, Join},
@@ -19,8 +10,11 @@ use netipc_proto::{
 };
 
 use super::{
-    NIPC_UDS_ERR_ABORTED, NIPC_UDS_ERR_ALLOC, NIPC_UDS_ERR_LIMIT_EXCEEDED, NIPC_UDS_ERR_RECV,
-    NIPC_UDS_ERR_SEND, NIPC_UDS_ERR_TIMEOUT, NIPC_UDS_OK, bad_param, fault_code, nipc_uds_error_t,
+    bad_param, fault_code,
+    imp::{
+        Code, ERR_ABORTED, ERR_ALLOC, ERR_BAD_PARAM, ERR_LIMIT_EXCEEDED, ERR_TIMEOUT, OK, Session,
+        receive_code, send_code,
+    },
 };
 use crate::{
     border::{bytes, bytes_mut},
@@ -28,49 +22,13 @@ use crate::{
     protocol::{Image, nipc_header_t},
 };
 
-pub(crate) const NIPC_UDS_ROLE_CLIENT: u32 = 1;
-pub(crate) const NIPC_UDS_ROLE_SERVER: u32 = 2;
+pub(crate) const ROLE_CLIENT: u32 = 1;
+pub(crate) const ROLE_SERVER: u32 = 2;
 
-#[repr(C)]
-pub(crate) struct nipc_uds_session_t {
-    pub(crate) fd: RawFd,
-    pub(crate) role: u32,
-    pub(crate) max_request_payload_bytes: u32,
-    pub(crate) max_request_batch_items: u32,
-    pub(crate) max_response_payload_bytes: u32,
-    pub(crate) max_response_batch_items: u32,
-    pub(crate) packet_size: u32,
-    pub(crate) selected_profile: u32,
-    pub(crate) session_id: u64,
-    pub(crate) recv_buf: *mut u8,
-    pub(crate) recv_buf_size: usize,
-    pub(crate) inflight_ids: *mut u64,
-    pub(crate) inflight_count: u32,
-    pub(crate) inflight_capacity: u32,
-}
-
-impl nipc_uds_session_t {
-    pub(crate) const CLOSED: Self = nipc_uds_session_t {
-        fd: -1,
-        role: 0,
-        max_request_payload_bytes: 0,
-        max_request_batch_items: 0,
-        max_response_payload_bytes: 0,
-        max_response_batch_items: 0,
-        packet_size: 0,
-        selected_profile: 0,
-        session_id: 0,
-        recv_buf: ptr::null_mut(),
-        recv_buf_size: 0,
-        inflight_ids: ptr::null_mut(),
-        inflight_count: 0,
-        inflight_capacity: 0,
-    };
-
-    /// A session over `fd` as it was agreed on.
-    pub(crate) fn agreed(fd: RawFd, role: u32, agreement: &Agreement) -> Self {
-        nipc_uds_session_t {
-            fd,
+impl Session {
+    /// A session as it was agreed on, without what carries it.
+    pub(super) fn agreed(role: u32, agreement: &Agreement) -> Self {
+        Session {
             role,
             max_request_payload_bytes: agreement.agreed_max_request_payload_bytes,
             max_request_batch_items: agreement.agreed_max_request_batch_items,
@@ -79,7 +37,7 @@ impl nipc_uds_session_t {
             packet_size: agreement.agreed_packet_size,
             selected_profile: agreement.selected_profile,
             session_id: agreement.session_id,
-            ..nipc_uds_session_t::CLOSED
+            ..Session::CLOSED
         }
     }
 
@@ -93,17 +51,6 @@ impl nipc_uds_session_t {
             agreed_packet_size: self.packet_size,
             ..*agreement
         }
-    }
-
-    /// Whether it was ever opened: a struct of zero bytes has descriptor 0, which is not ours.
-    fn is_open(&self) -> bool {
-        self.fd >= 0 && matches!(self.role, NIPC_UDS_ROLE_CLIENT | NIPC_UDS_ROLE_SERVER)
-    }
-
-    /// The socket, which stays the struct's.
-    fn socket(&self) -> ManuallyDrop<Socket> {
-        // SAFETY: the descriptor is open as long as the struct says so, and is not closed here.
-        ManuallyDrop::new(unsafe { Socket::from(OwnedFd::from_raw_fd(self.fd)) })
     }
 
     /// The limits of requests and of responses.
@@ -122,7 +69,7 @@ impl nipc_uds_session_t {
     /// What may come in.
     fn incoming(&self) -> Limits {
         let (request, response) = self.limits();
-        if self.role == NIPC_UDS_ROLE_SERVER { request } else { response }
+        if self.role == ROLE_SERVER { request } else { response }
     }
 
     /// What may go out. Only requests of clients and responses of servers are limited, and those
@@ -130,8 +77,8 @@ impl nipc_uds_session_t {
     fn outgoing(&self, kind: Kind) -> Limits {
         let (request, response) = self.limits();
         let limits = match (self.role, kind) {
-            (NIPC_UDS_ROLE_CLIENT, Kind::Request) => request,
-            (NIPC_UDS_ROLE_SERVER, Kind::Response) => response,
+            (ROLE_CLIENT, Kind::Request) => request,
+            (ROLE_SERVER, Kind::Response) => response,
             _ => Limits { payload_bytes: 0, items: 0 },
         };
         let or_any = |limit| if limit == 0 { u32::MAX } else { limit };
@@ -147,16 +94,15 @@ impl nipc_uds_session_t {
         unsafe { slice::from_raw_parts_mut(self.inflight_ids, self.inflight_count as usize) }
     }
 
-    fn add_id(&mut self, id: u64) -> Result<(), nipc_uds_error_t> {
+    fn add_id(&mut self, id: u64) -> Result<(), Code> {
         if self.inflight_count >= self.inflight_capacity || self.inflight_ids.is_null() {
             let capacity = self.inflight_count.max(8).saturating_mul(2);
-            let size =
-                (capacity as usize).checked_mul(size_of::<u64>()).ok_or(NIPC_UDS_ERR_ALLOC)?;
+            let size = (capacity as usize).checked_mul(size_of::<u64>()).ok_or(ERR_ALLOC)?;
             // SAFETY: the array is null or was allocated like this, by us or by the program.
             let grown = unsafe { libc::realloc(self.inflight_ids.cast(), size) };
             if grown.is_null() {
                 note("no memory for the ids of requests in flight");
-                return Err(NIPC_UDS_ERR_ALLOC);
+                return Err(ERR_ALLOC);
             }
             (self.inflight_ids, self.inflight_capacity) = (grown.cast(), capacity);
         }
@@ -178,13 +124,8 @@ impl nipc_uds_session_t {
     }
 
     /// Sends a message whose envelope is `wire`, under the rules for `header`.
-    fn send(
-        &mut self,
-        wire: &[u8],
-        header: &Header,
-        payload: &[u8],
-    ) -> Result<(), nipc_uds_error_t> {
-        let tracked = self.role == NIPC_UDS_ROLE_CLIENT && header.kind == Kind::Request;
+    fn send(&mut self, wire: &[u8], header: &Header, payload: &[u8]) -> Result<(), Code> {
+        let tracked = self.role == ROLE_CLIENT && header.kind == Kind::Request;
         if tracked {
             if self.ids().contains(&header.message_id) {
                 return Err(fault_code(Fault::DuplicateId(header.message_id)));
@@ -201,26 +142,26 @@ impl nipc_uds_session_t {
                 return Err(fault_code(fault));
             }
         };
-        let socket = self.socket();
+        let Some(socket) = self.socket() else { return Err(closed("send")) };
         for (index, part) in parts.enumerate() {
             let head = if index == 0 { wire } else { &part.head[..] };
             if let Err(error) = socket.send(head, &payload[part.payload], Wait::FOREVER) {
                 self.inflight_count = 0;
                 note_error(&error);
-                return Err(NIPC_UDS_ERR_SEND);
+                return Err(send_code(&error));
             }
         }
         Ok(())
     }
 
     /// Room for `len` bytes in `recv_buf`, which keeps what it holds.
-    fn room(&mut self, len: usize) -> Result<&mut [u8], nipc_uds_error_t> {
+    fn room(&mut self, len: usize) -> Result<&mut [u8], Code> {
         if self.recv_buf_size < len || self.recv_buf.is_null() {
             // SAFETY: null or from malloc, and only the new pointer is used further.
             let grown = unsafe { libc::realloc(self.recv_buf.cast(), len.max(1)) };
             if grown.is_null() {
                 note(format!("no memory for a message of {len} bytes"));
-                return Err(NIPC_UDS_ERR_ALLOC);
+                return Err(ERR_ALLOC);
             }
             (self.recv_buf, self.recv_buf_size) = (grown.cast(), len);
         }
@@ -240,15 +181,16 @@ impl nipc_uds_session_t {
         head: &mut [u8; Header::LEN],
         body: &mut [u8],
         wait: Wait<'_>,
-    ) -> Result<Packet, nipc_uds_error_t> {
-        self.socket().receive(head, body, wait).map_err(|error| {
+    ) -> Result<Packet, Code> {
+        let Some(socket) = self.socket() else { return Err(closed("receive")) };
+        socket.receive(head, body, wait).map_err(|error| {
             note_error(&error);
             match error.kind() {
-                ErrorKind::TimedOut => NIPC_UDS_ERR_TIMEOUT,
-                ErrorKind::Aborted => NIPC_UDS_ERR_ABORTED,
+                ErrorKind::TimedOut => ERR_TIMEOUT,
+                ErrorKind::Aborted => ERR_ABORTED,
                 _ => {
                     self.inflight_count = 0;
-                    NIPC_UDS_ERR_RECV
+                    receive_code(&error, wait)
                 }
             }
         })
@@ -261,7 +203,7 @@ impl nipc_uds_session_t {
         buf: &mut [u8],
         wait: Wait<'_>,
         seen: impl FnOnce(nipc_header_t),
-    ) -> Result<(*const u8, usize), nipc_uds_error_t> {
+    ) -> Result<(*const u8, usize), Code> {
         let limits = self.incoming();
         let packet_size =
             if self.packet_size as usize > Header::LEN { self.packet_size } else { u32::MAX };
@@ -285,7 +227,7 @@ impl nipc_uds_session_t {
             seen(image);
         }
         limits.check(&header).map_err(fault_code)?;
-        let tracked = self.role == NIPC_UDS_ROLE_CLIENT && header.kind == Kind::Response;
+        let tracked = self.role == ROLE_CLIENT && header.kind == Kind::Response;
         if tracked && !self.remove_id(header.message_id) {
             return Err(fault_code(Fault::UnknownId(header.message_id)));
         }
@@ -311,7 +253,7 @@ impl nipc_uds_session_t {
         join: &mut Join,
         first: Option<&[u8]>,
         wait: Wait<'_>,
-    ) -> Result<&[u8], nipc_uds_error_t> {
+    ) -> Result<&[u8], Code> {
         let len = join.header().payload_len as usize;
         let payload: *mut [u8] = self.room(len)?;
         // SAFETY: the buffer is not touched by what receives into it but through this.
@@ -331,14 +273,8 @@ impl nipc_uds_session_t {
         Ok(payload)
     }
 
-    /// Closes it and frees what it holds.
-    pub(crate) fn close(&mut self) {
-        if self.is_open() {
-            // SAFETY: the descriptor is the struct's, which forgets it. A program may have closed it
-            // already: then this fails, as it would in C.
-            unsafe { libc::close(self.fd) };
-            self.fd = -1;
-        }
+    /// Frees what it holds but the socket.
+    pub(super) fn free(&mut self) {
         self.free_recv_buf();
         // SAFETY: null or from malloc, and not used again.
         unsafe { libc::free(self.inflight_ids.cast()) };
@@ -347,107 +283,80 @@ impl nipc_uds_session_t {
     }
 }
 
-/// An abort that is set while `fd` is readable; none for a negative one.
-///
-/// # Safety
-///
-/// A descriptor that is not negative is open.
-unsafe fn watch(fd: RawFd) -> Result<Option<Abort>, nipc_uds_error_t> {
-    if fd < 0 {
-        return Ok(None);
-    }
-    // SAFETY: as promised by the caller.
-    match unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned() {
-        Ok(fd) => Ok(Some(Abort::watching(fd))),
-        Err(cause) => {
-            note_error(&Error::system("watch the abort descriptor", cause));
-            Err(super::NIPC_UDS_ERR_BAD_PARAM)
-        }
-    }
+fn closed(tried: &str) -> Code {
+    note(format!("{tried} on a session that is closed"));
+    ERR_BAD_PARAM
 }
 
-abi! {
-    fn nipc_uds_send(
-        session: *mut nipc_uds_session_t,
-        hdr: *mut nipc_header_t,
-        payload: *const c_void,
-        payload_len: usize,
-    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_SEND) {
-        let (Some(session), Some(hdr), Some(payload)) =
-            (session.as_mut(), hdr.as_mut(), bytes(payload, payload_len))
-        else {
-            return bad_param("send without a session, a header or a payload");
-        };
-        if !session.is_open() {
-            return bad_param("send on a session that is closed");
-        }
-        let Some(len) = u32::try_from(payload.len()).ok().filter(|len| *len <= u32::MAX - 32) else {
-            note("a message of more than 4 GiB");
-            return NIPC_UDS_ERR_LIMIT_EXCEEDED;
-        };
-        let header = hdr.complete(len);
-        let sent = session.send(hdr.wire(), &header, payload);
-        sent.map_or_else(|error| error, |()| NIPC_UDS_OK)
+/// # Safety
+///
+/// The pointers are what the header asks for, or null.
+pub(super) unsafe fn send(
+    session: *mut Session,
+    hdr: *mut nipc_header_t,
+    payload: *const c_void,
+    payload_len: usize,
+) -> Code {
+    // SAFETY: as promised by the caller.
+    let given = unsafe { (session.as_mut(), hdr.as_mut(), bytes(payload, payload_len)) };
+    let (Some(session), Some(hdr), Some(payload)) = given else {
+        return bad_param("send without a session, a header or a payload");
+    };
+    if session.socket().is_none() {
+        return closed("send");
     }
+    let Some(len) = u32::try_from(payload.len()).ok().filter(|len| *len <= u32::MAX - 32) else {
+        note("a message of more than 4 GiB");
+        return ERR_LIMIT_EXCEEDED;
+    };
+    let header = hdr.complete(len);
+    let sent = session.send(hdr.wire(), &header, payload);
+    sent.map_or_else(|error| error, |()| OK)
+}
 
-    fn nipc_uds_receive(
-        session: *mut nipc_uds_session_t,
-        buf: *mut c_void,
-        buf_size: usize,
-        hdr_out: *mut nipc_header_t,
-        payload_out: *mut *const c_void,
-        payload_len_out: *mut usize,
-    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
-        nipc_uds_receive_timeout(
-            session, buf, buf_size, hdr_out, payload_out, payload_len_out, 0, -1,
-        )
+/// Waits for so many milliseconds, for ever if it is 0, or until `abort` is set.
+pub(super) fn wait_for(timeout_ms: u32, abort: Option<&Abort>) -> Wait<'_> {
+    let wait = match timeout_ms {
+        0 => Wait::FOREVER,
+        ms => Wait::at_most(Duration::from_millis(ms.into())),
+    };
+    abort.map_or(wait, |abort| wait.or(abort))
+}
+
+/// Where what is received goes: the header, the payload, and its length.
+pub(super) type Outputs = (*mut nipc_header_t, *mut *const c_void, *mut usize);
+
+/// # Safety
+///
+/// The pointers are what the header asks for, or null.
+pub(super) unsafe fn receive(
+    session: *mut Session,
+    buf: *mut c_void,
+    buf_size: usize,
+    (hdr_out, payload_out, payload_len_out): Outputs,
+    wait: Wait<'_>,
+) -> Code {
+    // SAFETY: as promised by the caller.
+    let given = unsafe { (session.as_mut(), bytes_mut(buf, buf_size)) };
+    let (Some(session), Some(buf)) = given else {
+        return bad_param("receive without a session or a buffer");
+    };
+    if hdr_out.is_null() || payload_out.is_null() || payload_len_out.is_null() {
+        return bad_param("receive without a place for what is received");
     }
-
-    fn nipc_uds_receive_timeout(
-        session: *mut nipc_uds_session_t,
-        buf: *mut c_void,
-        buf_size: usize,
-        hdr_out: *mut nipc_header_t,
-        payload_out: *mut *const c_void,
-        payload_len_out: *mut usize,
-        timeout_ms: u32,
-        abort_fd: RawFd,
-    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
-        let (Some(session), Some(buf)) = (session.as_mut(), bytes_mut(buf, buf_size)) else {
-            return bad_param("receive without a session or a buffer");
-        };
-        if hdr_out.is_null() || payload_out.is_null() || payload_len_out.is_null() {
-            return bad_param("receive without a place for what is received");
-        }
-        if !session.is_open() {
-            return bad_param("receive on a session that is closed");
-        }
-        let abort = match watch(abort_fd) {
-            Ok(abort) => abort,
-            Err(error) => return error,
-        };
-        let wait = match timeout_ms {
-            0 => Wait::FOREVER,
-            ms => Wait::at_most(Duration::from_millis(ms.into())),
-        };
-        let wait = abort.as_ref().map_or(wait, |abort| wait.or(abort));
-        match session.receive(buf, wait, |header| hdr_out.write(header)) {
-            Ok((payload, len)) => {
+    if session.socket().is_none() {
+        return closed("receive");
+    }
+    // SAFETY: as promised by the caller.
+    match session.receive(buf, wait, |header| unsafe { hdr_out.write(header) }) {
+        Ok((payload, len)) => {
+            // SAFETY: as promised by the caller.
+            unsafe {
                 payload_out.write(payload.cast());
                 payload_len_out.write(len);
-                NIPC_UDS_OK
             }
-            Err(error) => error,
+            OK
         }
-    }
-
-    fn nipc_uds_session_fd(session: *const nipc_uds_session_t) -> RawFd, or(-1) {
-        session.as_ref().map_or(-1, |session| session.fd)
-    }
-
-    fn nipc_uds_close_session(session: *mut nipc_uds_session_t) {
-        if let Some(session) = session.as_mut() {
-            session.close();
-        }
+        Err(error) => error,
     }
 }

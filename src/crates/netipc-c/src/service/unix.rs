@@ -1,0 +1,157 @@
+//! The structs of Unix: their locks are of the threads library.
+
+use std::{
+    cell::UnsafeCell,
+    ffi::{c_char, c_int, c_void},
+    ptr,
+    sync::atomic::{
+        AtomicBool, AtomicI32, AtomicU16, AtomicU32,
+        Ordering::{Acquire, Release},
+    },
+};
+
+use super::{
+    ctx::{NIPC_CLIENT_DISCONNECTED, nipc_client_state_t},
+    server::{nipc_server_handler_fn, nipc_server_typed_handler_t},
+};
+use crate::{
+    region,
+    transport::{ClientConfig, Listener, ServerConfig, Session},
+};
+
+#[repr(C)]
+pub(crate) struct nipc_client_ctx_t {
+    pub(super) state: nipc_client_state_t,
+    pub(super) run_dir: [c_char; 256],
+    pub(super) service_name: [c_char; 128],
+    pub(super) transport_config: ClientConfig,
+    pub(super) session: Session,
+    pub(super) session_valid: bool,
+    pub(super) shm: *mut region::Context,
+    pub(super) abort_pipe: [c_int; 2],
+    pub(super) abort_pipe_valid: bool,
+    pub(super) abort_pipe_lock: UnsafeCell<libc::pthread_mutex_t>,
+    pub(super) abort_pipe_lock_initialized: bool,
+    pub(super) call_timeout_ms: u32,
+    pub(super) max_logical_lookup_items: u32,
+    pub(super) max_logical_lookup_subcalls: u32,
+    pub(super) max_logical_lookup_response_bytes: u32,
+    /// Set by other threads.
+    pub(super) abort_requested: AtomicU32,
+    pub(super) connect_count: u32,
+    pub(super) reconnect_count: u32,
+    pub(super) call_count: u32,
+    pub(super) error_count: u32,
+    pub(super) response_buf: *mut u8,
+    pub(super) response_buf_size: usize,
+    pub(super) send_buf: *mut u8,
+    pub(super) send_buf_size: usize,
+    /// A boxed [`Behind`], null when closed.
+    pub(super) _client: *mut c_void,
+}
+
+impl nipc_client_ctx_t {
+    pub(super) fn closed() -> Self {
+        nipc_client_ctx_t {
+            state: NIPC_CLIENT_DISCONNECTED,
+            run_dir: [0; 256],
+            service_name: [0; 128],
+            transport_config: ClientConfig::default(),
+            session: Session::CLOSED,
+            session_valid: false,
+            shm: ptr::null_mut(),
+            abort_pipe: [-1; 2],
+            abort_pipe_valid: false,
+            abort_pipe_lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER),
+            abort_pipe_lock_initialized: false,
+            call_timeout_ms: 0,
+            max_logical_lookup_items: 0,
+            max_logical_lookup_subcalls: 0,
+            max_logical_lookup_response_bytes: 0,
+            abort_requested: AtomicU32::new(0),
+            connect_count: 0,
+            reconnect_count: 0,
+            call_count: 0,
+            error_count: 0,
+            response_buf: ptr::null_mut(),
+            response_buf_size: 0,
+            send_buf: ptr::null_mut(),
+            send_buf_size: 0,
+            _client: ptr::null_mut(),
+        }
+    }
+}
+
+#[repr(C)]
+pub(crate) struct nipc_managed_server_t {
+    pub(super) listener: Listener,
+    pub(super) base_config: ServerConfig,
+    pub(super) worker_count: c_int,
+    pub(super) handler: nipc_server_handler_fn,
+    pub(super) handler_user: *mut c_void,
+    pub(super) typed_handler: nipc_server_typed_handler_t,
+    /// Read for every request.
+    pub(super) expected_method_code: AtomicU16,
+    pub(super) learned_request_payload_bytes: u32,
+    pub(super) learned_response_payload_bytes: u32,
+    pub(super) request_payload_growth_ceiling: u32,
+    pub(super) response_payload_growth_ceiling: u32,
+    running: AtomicBool,
+    pub(super) sessions: *mut *mut c_void,
+    /// Written as clients come and go.
+    pub(super) session_count: AtomicI32,
+    pub(super) session_capacity: c_int,
+    pub(super) next_session_id: u64,
+    sessions_lock: UnsafeCell<libc::pthread_mutex_t>,
+    acceptor_thread: libc::pthread_t,
+    acceptor_started: bool,
+    pub(super) run_dir: [c_char; 256],
+    pub(super) service_name: [c_char; 128],
+    /// A boxed [`Behind`], null when closed.
+    pub(super) _server: *mut c_void,
+}
+
+impl nipc_managed_server_t {
+    /// Fills what no other system has, of a struct that is zero else.
+    ///
+    /// # Safety
+    ///
+    /// `server` can be written, and no other thread uses it.
+    pub(super) unsafe fn open(server: *mut Self) {
+        // SAFETY: as promised by the caller.
+        unsafe { (*server).sessions_lock = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
+    }
+
+    /// Gives that back.
+    ///
+    /// # Safety
+    ///
+    /// As of [`open`](Self::open), which was called.
+    pub(super) unsafe fn close(server: *mut Self) {
+        // SAFETY: as promised by the caller; the lock needs no end.
+        debug_assert!(unsafe { !(*server).running.load(Acquire) }, "nobody is inside run");
+    }
+
+    /// Shows that this thread runs the server.
+    ///
+    /// # Safety
+    ///
+    /// `server` is open, and no other thread enters it now.
+    pub(super) unsafe fn enter(server: *mut Self) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            ((*server).acceptor_thread, (*server).acceptor_started) = (libc::pthread_self(), true);
+            (*server).running.store(true, Release);
+        }
+    }
+
+    /// Shows that clients are served no more.
+    ///
+    /// # Safety
+    ///
+    /// `server` is open.
+    pub(super) unsafe fn leave(server: *mut Self) {
+        // SAFETY: as promised by the caller.
+        unsafe { (*server).running.store(false, Release) };
+    }
+}

@@ -1,0 +1,435 @@
+//! `netipc_named_pipe.h`: sessions over a pipe.
+
+use std::{
+    ffi::{c_char, c_int, c_void},
+    io, mem,
+    os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle},
+    path::Path,
+    ptr, slice,
+    time::Duration,
+};
+
+use netipc::{
+    Abort, Error, ErrorKind, Wait,
+    raw::{self, Socket, fnv1a_64, pipe_name, socket_of},
+    transport,
+};
+use netipc_proto::Agreement;
+use windows_sys::Win32::Foundation::{
+    ERROR_INVALID_HANDLE, ERROR_PIPE_NOT_CONNECTED, HANDLE, INVALID_HANDLE_VALUE,
+};
+
+pub(super) use self::{
+    NIPC_NP_ERR_ABORTED as ERR_ABORTED, NIPC_NP_ERR_ACCEPT as ERR_ACCEPT,
+    NIPC_NP_ERR_ADDR_IN_USE as ERR_ADDR_IN_USE, NIPC_NP_ERR_ALLOC as ERR_ALLOC,
+    NIPC_NP_ERR_AUTH_FAILED as ERR_AUTH_FAILED, NIPC_NP_ERR_BAD_PARAM as ERR_BAD_PARAM,
+    NIPC_NP_ERR_CHUNK as ERR_CHUNK, NIPC_NP_ERR_CONNECT as ERR_CONNECT,
+    NIPC_NP_ERR_CREATE_PIPE as ERR_LISTEN, NIPC_NP_ERR_DUPLICATE_MSG_ID as ERR_DUPLICATE_MSG_ID,
+    NIPC_NP_ERR_HANDSHAKE as ERR_HANDSHAKE, NIPC_NP_ERR_INCOMPATIBLE as ERR_INCOMPATIBLE,
+    NIPC_NP_ERR_LIMIT_EXCEEDED as ERR_LIMIT_EXCEEDED, NIPC_NP_ERR_NO_PROFILE as ERR_NO_PROFILE,
+    NIPC_NP_ERR_PIPE_NAME as ERR_NAME_TOO_LONG, NIPC_NP_ERR_PROTOCOL as ERR_PROTOCOL,
+    NIPC_NP_ERR_RECV as ERR_RECV, NIPC_NP_ERR_TIMEOUT as ERR_TIMEOUT,
+    NIPC_NP_ERR_UNKNOWN_MSG_ID as ERR_UNKNOWN_MSG_ID, NIPC_NP_OK as OK, nipc_np_error_t as Code,
+};
+pub(crate) use self::{
+    nipc_np_listener_t as Listener, nipc_np_server_config_t as ServerConfig,
+    nipc_np_session_t as Session,
+};
+use super::{
+    ClientConfig, bad_param, listener,
+    session::{self, ROLE_CLIENT, wait_for},
+};
+use crate::{
+    border::{bytes, endpoint},
+    errors::{error_codes, note, note_error},
+    protocol::nipc_header_t,
+    service::{hang_up, socket_of_client},
+};
+
+pub(crate) type nipc_np_error_t = u32;
+
+error_codes! { nipc_np_error_t, nipc_np_error_name:
+    NIPC_NP_OK = 0 c"OK",
+    NIPC_NP_ERR_PIPE_NAME = 1 c"PIPE_NAME",
+    NIPC_NP_ERR_CREATE_PIPE = 2 c"CREATE_PIPE",
+    NIPC_NP_ERR_CONNECT = 3 c"CONNECT",
+    NIPC_NP_ERR_ACCEPT = 4 c"ACCEPT",
+    NIPC_NP_ERR_SEND = 5 c"SEND",
+    NIPC_NP_ERR_RECV = 6 c"RECV",
+    NIPC_NP_ERR_HANDSHAKE = 7 c"HANDSHAKE",
+    NIPC_NP_ERR_AUTH_FAILED = 8 c"AUTH_FAILED",
+    NIPC_NP_ERR_NO_PROFILE = 9 c"NO_PROFILE",
+    NIPC_NP_ERR_INCOMPATIBLE = 10 c"INCOMPATIBLE",
+    NIPC_NP_ERR_PROTOCOL = 11 c"PROTOCOL",
+    NIPC_NP_ERR_ADDR_IN_USE = 12 c"ADDR_IN_USE",
+    NIPC_NP_ERR_CHUNK = 13 c"CHUNK",
+    NIPC_NP_ERR_ALLOC = 14 c"ALLOC",
+    NIPC_NP_ERR_LIMIT_EXCEEDED = 15 c"LIMIT_EXCEEDED",
+    NIPC_NP_ERR_BAD_PARAM = 16 c"BAD_PARAM",
+    NIPC_NP_ERR_DUPLICATE_MSG_ID = 17 c"DUPLICATE_MSG_ID",
+    NIPC_NP_ERR_UNKNOWN_MSG_ID = 18 c"UNKNOWN_MSG_ID",
+    NIPC_NP_ERR_DISCONNECTED = 19 c"DISCONNECTED",
+    NIPC_NP_ERR_TIMEOUT = 20 c"TIMEOUT",
+    NIPC_NP_ERR_ABORTED = 21 c"ABORTED",
+}
+
+/// Whether it says that the peer has hung up.
+fn is_hangup(error: &Error) -> bool {
+    const NOT_CONNECTED: i32 = ERROR_PIPE_NOT_CONNECTED.cast_signed();
+    error.kind() == ErrorKind::Disconnected || error.raw_os_error() == Some(NOT_CONNECTED)
+}
+
+/// The code of a failure to send.
+pub(super) fn send_code(error: &Error) -> Code {
+    if is_hangup(error) { NIPC_NP_ERR_DISCONNECTED } else { NIPC_NP_ERR_SEND }
+}
+
+/// The code of a failure to receive. Who waits for ever is not told apart a hang-up.
+pub(super) fn receive_code(error: &Error, wait: Wait<'_>) -> Code {
+    let waits_for_more = wait.deadline().is_some() || wait.abort().is_some();
+    if waits_for_more && is_hangup(error) { NIPC_NP_ERR_DISCONNECTED } else { NIPC_NP_ERR_RECV }
+}
+
+pub(crate) type nipc_np_client_config_t = ClientConfig;
+pub(crate) type nipc_np_server_config_t = ClientConfig;
+
+impl nipc_np_server_config_t {
+    /// How many clients may wait to be accepted: there is no choice.
+    pub(crate) fn backlog(&self) -> u32 {
+        0
+    }
+}
+
+#[repr(C)]
+pub(crate) struct nipc_np_session_t {
+    pub(super) pipe: HANDLE,
+    pub(crate) role: u32,
+    pub(crate) max_request_payload_bytes: u32,
+    pub(crate) max_request_batch_items: u32,
+    pub(crate) max_response_payload_bytes: u32,
+    pub(crate) max_response_batch_items: u32,
+    pub(crate) packet_size: u32,
+    pub(crate) selected_profile: u32,
+    pub(crate) session_id: u64,
+    pub(crate) recv_buf: *mut u8,
+    pub(crate) recv_buf_size: usize,
+    pub(crate) inflight_ids: *mut u64,
+    pub(crate) inflight_count: u32,
+    pub(crate) inflight_capacity: u32,
+    /// A boxed [`Socket`]; null when closed, and where the session is a client's.
+    pub(super) _socket: *mut c_void,
+    /// The `_client` of a client, which has the session.
+    pub(super) _client: *mut c_void,
+}
+
+impl nipc_np_session_t {
+    pub(crate) const CLOSED: Self = nipc_np_session_t {
+        pipe: INVALID_HANDLE_VALUE,
+        role: 0,
+        max_request_payload_bytes: 0,
+        max_request_batch_items: 0,
+        max_response_payload_bytes: 0,
+        max_response_batch_items: 0,
+        packet_size: 0,
+        selected_profile: 0,
+        session_id: 0,
+        recv_buf: ptr::null_mut(),
+        recv_buf_size: 0,
+        inflight_ids: ptr::null_mut(),
+        inflight_count: 0,
+        inflight_capacity: 0,
+        _socket: ptr::null_mut(),
+        _client: ptr::null_mut(),
+    };
+
+    /// A session over `socket`, which becomes the struct's.
+    pub(super) fn over(socket: Socket, role: u32, agreement: &Agreement) -> Self {
+        let pipe = socket.as_handle().as_raw_handle();
+        let _socket = Box::into_raw(Box::new(socket)).cast();
+        nipc_np_session_t { pipe, _socket, ..nipc_np_session_t::agreed(role, agreement) }
+    }
+
+    /// A struct that shows a client's session, whose pipe stays the client's.
+    pub(crate) fn of_client(session: &transport::Session, _client: *mut c_void) -> Self {
+        let pipe = socket_of(session).as_raw_handle();
+        let agreed = nipc_np_session_t::agreed(ROLE_CLIENT, session.agreement());
+        nipc_np_session_t { pipe, _client, ..agreed }
+    }
+
+    /// Whether it has the pipe of that session.
+    pub(crate) fn shows(&self, session: &transport::Session) -> bool {
+        socket_of(session).as_raw_handle() == self.pipe
+    }
+
+    /// What carries it. `None` when closed, by the library or by the program behind its back.
+    pub(super) fn socket(&self) -> Option<Socket> {
+        // SAFETY: null or what `over` boxed.
+        let own = unsafe { self._socket.cast::<Socket>().as_ref() }.cloned();
+        // SAFETY: null or the `_client` of a client whose struct this is.
+        let socket = own.or_else(|| unsafe { socket_of_client(self._client) });
+        socket.filter(|socket| socket.as_handle().as_raw_handle() == self.pipe)
+    }
+
+    /// Frees what it holds, and leaves the pipe to whose it is.
+    pub(crate) fn forget(&mut self) {
+        self.free();
+        (self.pipe, self._client) = (INVALID_HANDLE_VALUE, ptr::null_mut());
+    }
+
+    /// Closes it and frees what it holds.
+    fn close(&mut self) {
+        let is_open = self.socket().is_some();
+        if !self._socket.is_null() {
+            // SAFETY: what `over` boxed, and nothing points to it any more.
+            let socket = unsafe { *Box::from_raw(self._socket.cast::<Socket>()) };
+            self._socket = ptr::null_mut();
+            if !is_open {
+                // The program has closed the pipe, and its handle may be another file's by now.
+                mem::forget(socket);
+            }
+        } else if is_open {
+            // SAFETY: the `_client` of a client whose struct this is.
+            unsafe { hang_up(self._client) };
+        }
+        self.forget();
+    }
+}
+
+/// A character of Windows, where C has no other type of that name.
+pub(crate) type wchar_t = u16;
+
+#[repr(C)]
+pub(crate) struct nipc_np_listener_t {
+    pipe: HANDLE,
+    pub(super) config: nipc_np_server_config_t,
+    pipe_name: [wchar_t; 256],
+    /// A boxed [`raw::Listener`], null when closed.
+    _endpoint: *mut c_void,
+}
+
+impl nipc_np_listener_t {
+    pub(crate) const CLOSED: Self = nipc_np_listener_t {
+        pipe: INVALID_HANDLE_VALUE,
+        config: nipc_np_server_config_t {
+            supported_profiles: 0,
+            preferred_profiles: 0,
+            max_request_payload_bytes: 0,
+            max_request_batch_items: 0,
+            max_response_payload_bytes: 0,
+            max_response_batch_items: 0,
+            auth_token: 0,
+            packet_size: 0,
+        },
+        pipe_name: [0; 256],
+        _endpoint: ptr::null_mut(),
+    };
+
+    /// The struct of what listens.
+    pub(super) fn of(
+        listener: raw::Listener,
+        config: nipc_np_server_config_t,
+    ) -> Result<Self, Error> {
+        let mut pipe_name = [0; 256];
+        wide(listener.path(), &mut pipe_name)
+            .ok_or_else(|| Error::new(ErrorKind::NameTooLong, "name of the pipe"))?;
+        let pipe = listener.instance();
+        let _endpoint = Box::into_raw(Box::new(listener)).cast();
+        Ok(nipc_np_listener_t { pipe, config, pipe_name, _endpoint })
+    }
+
+    /// Waits for a client.
+    ///
+    /// # Safety
+    ///
+    /// The struct was made by [`of`](Self::of), or is closed or all zero.
+    pub(super) unsafe fn accept(&mut self) -> Result<Socket, Error> {
+        // SAFETY: null, or what `of` boxed.
+        let Some(endpoint) = (unsafe { self._endpoint.cast::<raw::Listener>().as_ref() }) else {
+            let cause = io::Error::from_raw_os_error(ERROR_INVALID_HANDLE.cast_signed());
+            return Err(Error::system("accept", cause));
+        };
+        let socket = endpoint.accept(Wait::FOREVER)?;
+        self.pipe = endpoint.instance();
+        Ok(socket)
+    }
+
+    /// Gives the endpoint up.
+    ///
+    /// # Safety
+    ///
+    /// As of [`accept`](Self::accept).
+    unsafe fn close(&mut self) {
+        if !self._endpoint.is_null() {
+            // SAFETY: what `of` boxed, and nothing points to it any more.
+            drop(unsafe { Box::from_raw(self._endpoint.cast::<raw::Listener>()) });
+            (self.pipe, self._endpoint) = (INVALID_HANDLE_VALUE, ptr::null_mut());
+        }
+    }
+}
+
+/// Writes a name and a NUL. `None` if there is no room for them.
+fn wide(name: &Path, out: &mut [wchar_t]) -> Option<()> {
+    let name: Vec<u16> = name.to_str()?.encode_utf16().chain([0]).collect();
+    out.get_mut(..name.len())?.copy_from_slice(&name);
+    Some(())
+}
+
+/// An abort that is set while `event` is signalled; none for a null one.
+///
+/// # Safety
+///
+/// A handle that is not null is open.
+unsafe fn watch(event: HANDLE) -> Result<Option<Abort>, Code> {
+    if event.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as promised by the caller.
+    match unsafe { BorrowedHandle::borrow_raw(event) }.try_clone_to_owned() {
+        Ok(event) => Ok(Some(Abort::watching(event))),
+        Err(cause) => {
+            note_error(&Error::system("watch the abort event", cause));
+            Err(NIPC_NP_ERR_BAD_PARAM)
+        }
+    }
+}
+
+abi! {
+    fn nipc_fnv1a_64(data: *const c_void, len: usize) -> u64, or(0) {
+        bytes(data, len).map_or(0, fnv1a_64)
+    }
+
+    fn nipc_np_build_pipe_name(
+        dst: *mut wchar_t,
+        dst_chars: usize,
+        run_dir: *const c_char,
+        service_name: *const c_char,
+    ) -> c_int, or(-1) {
+        let Some((dir, service)) = endpoint(run_dir, service_name).filter(|_| !dst.is_null()) else {
+            note("name a pipe without a place for it, a directory or a service name");
+            return -1;
+        };
+        let name = match pipe_name(&dir, service) {
+            Ok(name) => name,
+            Err(error) => {
+                note_error(&error);
+                return -1;
+            }
+        };
+        // No name is longer, and so much room need not be there.
+        let room = slice::from_raw_parts_mut(dst, dst_chars.min(256));
+        wide(&name, room).map_or(-1, |()| 0)
+    }
+
+    fn nipc_np_connect(
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_np_client_config_t,
+        out: *mut nipc_np_session_t,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_CONNECT) {
+        listener::connect(run_dir, service_name, config, out)
+    }
+
+    fn nipc_np_listen(
+        run_dir: *const c_char,
+        service_name: *const c_char,
+        config: *const nipc_np_server_config_t,
+        out: *mut nipc_np_listener_t,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_CREATE_PIPE) {
+        listener::listen(run_dir, service_name, config, out)
+    }
+
+    fn nipc_np_accept(
+        listener: *mut nipc_np_listener_t,
+        session_id: u64,
+        out: *mut nipc_np_session_t,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_ACCEPT) {
+        listener::accept(listener, session_id, out)
+    }
+
+    fn nipc_np_send(
+        session: *mut nipc_np_session_t,
+        hdr: *mut nipc_header_t,
+        payload: *const c_void,
+        payload_len: usize,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_SEND) {
+        session::send(session, hdr, payload, payload_len)
+    }
+
+    fn nipc_np_receive(
+        session: *mut nipc_np_session_t,
+        buf: *mut c_void,
+        buf_size: usize,
+        hdr_out: *mut nipc_header_t,
+        payload_out: *mut *const c_void,
+        payload_len_out: *mut usize,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_RECV) {
+        let outputs = (hdr_out, payload_out, payload_len_out);
+        session::receive(session, buf, buf_size, outputs, Wait::FOREVER)
+    }
+
+    fn nipc_np_receive_timeout(
+        session: *mut nipc_np_session_t,
+        buf: *mut c_void,
+        buf_size: usize,
+        hdr_out: *mut nipc_header_t,
+        payload_out: *mut *const c_void,
+        payload_len_out: *mut usize,
+        timeout_ms: u32,
+        abort_event: HANDLE,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_RECV) {
+        let abort = match watch(abort_event) {
+            Ok(abort) => abort,
+            Err(error) => return error,
+        };
+        let outputs = (hdr_out, payload_out, payload_len_out);
+        session::receive(session, buf, buf_size, outputs, wait_for(timeout_ms, abort.as_ref()))
+    }
+
+    fn nipc_np_wait_readable(
+        session: *mut nipc_np_session_t,
+        timeout_ms: u32,
+        readable: *mut bool,
+    ) -> nipc_np_error_t, or(NIPC_NP_ERR_RECV) {
+        let Some(session) = session.as_ref().filter(|_| !readable.is_null()) else {
+            return bad_param("wait without a session or a place for what is known");
+        };
+        let Some(socket) = session.socket() else {
+            return bad_param("wait on a session that is closed");
+        };
+        let wait = Wait::at_most(Duration::from_millis(timeout_ms.into()));
+        let waited = socket.wait_for_packet(wait);
+        readable.write(waited.is_ok());
+        match waited {
+            Ok(()) => NIPC_NP_OK,
+            Err(error) if error.kind() == ErrorKind::TimedOut => NIPC_NP_OK,
+            Err(error) => {
+                note_error(&error);
+                NIPC_NP_ERR_DISCONNECTED
+            }
+        }
+    }
+
+    fn nipc_np_session_handle(session: *const nipc_np_session_t)
+        -> HANDLE, or(INVALID_HANDLE_VALUE)
+    {
+        session.as_ref().map_or(INVALID_HANDLE_VALUE, |session| session.pipe)
+    }
+
+    fn nipc_np_listener_handle(listener: *const nipc_np_listener_t)
+        -> HANDLE, or(INVALID_HANDLE_VALUE)
+    {
+        listener.as_ref().map_or(INVALID_HANDLE_VALUE, |listener| listener.pipe)
+    }
+
+    fn nipc_np_close_session(session: *mut nipc_np_session_t) {
+        if let Some(session) = session.as_mut() {
+            session.close();
+        }
+    }
+
+    fn nipc_np_close_listener(listener: *mut nipc_np_listener_t) {
+        if let Some(listener) = listener.as_mut() {
+            listener.close();
+        }
+    }
+}
