@@ -6,7 +6,8 @@ set(NETIPC_INCLUDE_DIR ${CMAKE_CURRENT_SOURCE_DIR}/src/crates/netipc-c/include)
 set(NETIPC_LIB_DIR ${CMAKE_BINARY_DIR}/lib)
 set(NETIPC_STATIC ${NETIPC_LIB_DIR}/libnetipc.a)
 
-# What the static library needs of the system: Rust's standard library unwinds, and uses threads.
+# What the static library needs of the system. Rust's standard library also unwinds: with libgcc,
+# which compilers link by themselves, in the form that fits the program.
 if(WIN32)
   set(NETIPC_SYSTEM_LIBS kernel32 ntdll userenv ws2_32 dbghelp)
   # Programs find it where they are themselves.
@@ -14,7 +15,7 @@ if(WIN32)
   set(NETIPC_SHARED ${CMAKE_BINARY_DIR}/bin/netipc.dll)
   set(NETIPC_IMPORT ${NETIPC_LIB_DIR}/libnetipc.dll.a)
 else()
-  set(NETIPC_SYSTEM_LIBS gcc_s pthread dl m c)
+  set(NETIPC_SYSTEM_LIBS pthread dl m c)
   set(NETIPC_SONAME libnetipc.so.${PROJECT_VERSION_MAJOR})
   set(NETIPC_SHARED ${NETIPC_LIB_DIR}/libnetipc.so.${PROJECT_VERSION})
 endif()

@@ -39,15 +39,16 @@ impl Drop for Place {
 /// An example in C, built against the library this package made.
 fn example(name: &str) -> Command {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let libraries = env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = env::current_exe().unwrap().with_file_name("libnetipc.a");
+    assert!(library.exists(), "no {}: `cargo build -p netipc-c` makes it", library.display());
     let program =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{:?}", thread::current().id()));
     let built = Command::new(env::var_os("CC").unwrap_or("cc".into()))
         .args(["-std=gnu11", "-I"])
         .arg(manifest.join("include"))
         .arg(manifest.join(format!("../../../examples/c/{name}.c")))
-        .arg(libraries.join("libnetipc.a"))
-        .args(["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o"])
+        .arg(library)
+        .args(["-lpthread", "-ldl", "-lm", "-o"])
         .arg(&program)
         .status()
         .unwrap();

@@ -74,6 +74,11 @@ impl System {
         match self {
             System::Unix => {
                 let library = env::current_exe().unwrap().with_file_name("libnetipc.so");
+                assert!(
+                    library.exists(),
+                    "no {}: `cargo build -p netipc-c` makes it",
+                    library.display()
+                );
                 let symbols = run(Command::new("nm")
                     .args(["-D", "--defined-only", "--format=just-symbols"])
                     .arg(library));

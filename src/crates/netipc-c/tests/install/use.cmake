@@ -1,5 +1,6 @@
 # Installs into an empty prefix, moves it, and builds and runs a program with what is there:
-# with pkg-config against the shared and against the static library, and with find_package.
+# with pkg-config against the shared and against the static library, and all static; and with
+# find_package.
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE failed OUTPUT_VARIABLE out ERROR_VARIABLE err)
@@ -49,6 +50,17 @@ if(PKG_CONFIG)
   unset(ENV{LD_LIBRARY_PATH})
   run(${WORK}/pkg-static)
   message("pkg-config, static: ${out}")
+
+  # A program that is static as a whole needs a libc that can be.
+  run(${COMPILER} -print-file-name=libc.a)
+  string(STRIP "${out}" libc)
+  if(IS_ABSOLUTE "${libc}")
+    run(${COMPILER} -static ${SOURCE}/main.c -o ${WORK}/pkg-all-static ${flags})
+    run(${WORK}/pkg-all-static)
+    message("pkg-config, all static: ${out}")
+  else()
+    message("libc.a not found: skipped")
+  endif()
 else()
   message("pkg-config not found: skipped")
 endif()
