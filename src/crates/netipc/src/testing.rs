@@ -3,23 +3,31 @@
 #[cfg(target_os = "linux")]
 mod linux;
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Random, as_nobody, is_root, run, run_child, scratch};
 
-/// The vectors of `target` in `file`. `NETIPC_VECTORS` names another directory to take them from.
+/// The vectors of `target` in `file`, and those in a file of that name in the directory that
+/// `NETIPC_VECTORS` names.
 pub(crate) fn vectors(file: &str, target: &str) -> Vec<Value> {
-    let usual = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../vectors"));
-    let path = env::var_os("NETIPC_VECTORS").map_or_else(usual, PathBuf::from).join(file);
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../vectors").join(file);
+    let more = env::var_os("NETIPC_VECTORS").map(|dir| Path::new(&dir).join(file));
+    let mut found = vectors_of(&ours, target);
+    assert!(!found.is_empty(), "no vectors for {target} in {}", ours.display());
+    if let Some(more) = more.filter(|path| path.exists()) {
+        found.extend(vectors_of(&more, target));
+    }
+    found
+}
+
+fn vectors_of(path: &Path, target: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let all: Value = serde_json::from_str(&text).expect("vectors are JSON");
     let vectors = all["vectors"].as_array().expect("a list of vectors").iter();
-    let found: Vec<_> = vectors.filter(|vector| vector["target"] == target).cloned().collect();
-    assert!(!found.is_empty(), "no vectors for {target} in {}", path.display());
-    found
+    vectors.filter(|vector| vector["target"] == target).cloned().collect()
 }
 
 /// The bytes that a string of hexadecimal digits stands for.
