@@ -8,7 +8,7 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-c test-windows-go test-cross test-interop interop interop-windows interop-peers bench bench-peers fuzz clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-c test-windows-go test-cross test-msrv test-interop interop interop-windows interop-peers bench bench-peers clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  the Rust and C tests as Windows programs, under Wine'
 	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
+	@echo 'make test-msrv     compile with the oldest Rust that is promised'
 	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make interop-windows  the same with Rust and Go programs for Windows, under Wine'
@@ -54,6 +55,11 @@ test-windows: test-windows-c
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-proto -p netipc --all-targets -- -D warnings && \
 	$(CARGO) test -p netipc-proto -p netipc
+
+# The oldest Rust that is promised, which warns of some things that newer ones do not.
+test-msrv:
+	rustup toolchain install --profile minimal 1.88.0
+	rustup run 1.88.0 cargo check --workspace --all-targets
 
 # Wide and narrow words: all tests on i686, whose programs run by themselves; on aarch64, emulated,
 # those that neither start themselves again nor ask the emulator for more than it has. On systems

@@ -32,7 +32,7 @@ impl From<io::Error> for Stop {
         match why.kind() {
             io::ErrorKind::BrokenPipe => Stop::OutputClosed,
             _ => {
-                let message = format_args!("write standard output: {}", reason(&why));
+                let message = format!("write standard output: {}", reason(&why));
                 Stop::Failed(Failure::new(Exit::Failed, message))
             }
         }
