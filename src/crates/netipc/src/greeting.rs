@@ -196,7 +196,8 @@ pub(crate) fn refused(refusal: Refusal, context: String) -> Error {
         Refusal::Malformed(_) | Refusal::BadHello(_) | Refusal::Unexpected => ErrorKind::Protocol,
         Refusal::BadGrant(_) => ErrorKind::Protocol,
         Refusal::Incompatible => ErrorKind::Incompatible,
-        Refusal::NoProfile => ErrorKind::NoCommonProfile,
+        // The kind says it all.
+        Refusal::NoProfile => return Error::new(ErrorKind::NoCommonProfile, context),
         Refusal::AuthFailed => ErrorKind::AuthenticationFailed,
         Refusal::LimitExceeded => ErrorKind::LimitExceeded,
         Refusal::Other(_) => ErrorKind::Rejected,
