@@ -3,44 +3,37 @@
 
 #[cfg(not(target_os = "linux"))]
 mod no_ring;
+mod packets;
 mod records;
+mod region;
 #[cfg(target_os = "linux")]
 mod ring;
 #[cfg(not(target_os = "linux"))]
 use no_ring as ring;
 
-use std::{
-    io, mem,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, mem, path::Path, sync::Arc, time::Instant};
 
 use netipc_proto::{
-    Agreement, Fault, Header, Role, Rules,
+    Agreement, Header, Role, Rules,
     handshake::profile,
     parts::{Cut, Join, Part},
-    session::check_batch,
 };
 
 use records::Partial;
+use region::GLANCE;
 
 use crate::{
     endpoint::socket_path,
     error::{Error, ErrorKind, Result},
     greeting::greet,
     options::SessionOptions,
-    shm::{Place, Shared, Taken},
+    shm::{Place, Shared},
     spin::{Spin, Spinner},
     sys::{Interest, PeerCredentials, Poller, Socket},
     wait::Wait,
 };
 
 pub(crate) use ring::{Handed, Handover, RingEnd, grant, receive_grant};
-
-/// A region has no descriptor to wait for, so the socket and the abort are looked at this
-/// often while somebody waits there whom nobody rings. A message ends the wait at once all the same.
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// What room is kept for messages that are yet to come; more is given back.
 const KEPT_ROOM: usize = 1 << 20;
@@ -289,44 +282,6 @@ impl Session {
         }
     }
 
-    fn send_packets(
-        &mut self,
-        header: Header,
-        mut cut: Cut,
-        mut next: Part,
-        payload: &[u8],
-    ) -> Result<bool> {
-        loop {
-            match self.socket.send(&next.head, &payload[next.payload.clone()]) {
-                Ok(true) => match cut.next() {
-                    Some(following) => next = following,
-                    None => return Ok(true),
-                },
-                Ok(false) => {
-                    self.outgoing = Some(Outgoing::Packets { header, cut, next });
-                    return Ok(false);
-                }
-                Err(cause) => {
-                    self.rules.unsend(&header);
-                    return Err(Error::system("send to the peer", cause));
-                }
-            }
-        }
-    }
-
-    fn send_shared(&mut self, header: &Header, payload: &[u8]) -> Result<()> {
-        let Link::Region(shared) = &mut self.link else { unreachable!("only called with one") };
-        if self.rules.in_flight() > 1 {
-            self.rules.unsend(header);
-            let why = "send over shared memory before the response to the last request";
-            return Err(Error::new(ErrorKind::InvalidInput, why));
-        }
-        shared.publish(&header.to_bytes(), payload).map_err(|error| {
-            self.rules.unsend(header);
-            error.into()
-        })
-    }
-
     /// Waits for a message and returns its envelope; [`payload`](Self::payload) has the rest.
     ///
     /// # Errors
@@ -406,12 +361,6 @@ impl Session {
         }
     }
 
-    /// As [`receive`](Self::receive) in shared memory, without looking around: for who rings the
-    /// session's bell when the socket hangs up.
-    pub(crate) fn receive_until_rung(&mut self) -> Result<Header> {
-        self.receive_shared(Wait::FOREVER, Duration::MAX)
-    }
-
     /// The payload of the last message received, until the next is received.
     pub fn payload(&self) -> &[u8] {
         match self.payload_len {
@@ -443,133 +392,6 @@ impl Session {
                 None => Ok(None),
             },
         }
-    }
-
-    /// Receives from the socket until a message is whole. Blocks for it if there is a `wait`, which
-    /// begins now.
-    fn receive_packets(&mut self, mut wait: Option<(Wait<'_>, Instant)>) -> Result<Option<Header>> {
-        self.payload_len = 0;
-        let packet_size = self.agreement.agreed_packet_size;
-        loop {
-            let range = match &self.incoming {
-                Some(join) => join.next(),
-                None => 0..message_limit(&self.rules).min(packet_size as usize) - Header::LEN,
-            };
-            let end = Header::LEN + range.end;
-            if self.inbox.len() < end {
-                match self.incoming {
-                    // Fresh zeroes cost no memory until they are used, and most messages are small.
-                    None => self.inbox = vec![0; end],
-                    Some(_) => self.inbox.resize(end, 0),
-                }
-            }
-            // The head of a part comes to lie on the end of the part before, which is put back.
-            let packet_room = &mut self.inbox[range.start..end];
-            let overlaid = *head_of(packet_room);
-            let packet = match wait {
-                Some((wait, now)) => self.socket.receive_within(packet_room, wait, now)?,
-                None => match self.socket.receive(packet_room, &mut []) {
-                    Ok(Some(packet)) => packet,
-                    Ok(None) => return Ok(None),
-                    Err(cause) => {
-                        let error = Error::system("receive from the peer", cause);
-                        return Err(error.with_kind(ErrorKind::Disconnected));
-                    }
-                },
-            };
-            let head = *head_of(packet_room);
-            if self.incoming.is_some() {
-                *head_of(packet_room) = overlaid;
-            }
-            if packet.len == 0 {
-                return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
-            }
-            let payload_len = packet.len.saturating_sub(Header::LEN);
-            let head = &head[..packet.len.min(Header::LEN)];
-            let join = match &mut self.incoming {
-                Some(join) => {
-                    if packet.truncated {
-                        return Err(Fault::WrongPart.into());
-                    }
-                    join.push(head, payload_len)?;
-                    join
-                }
-                none => {
-                    let header = Header::read(head).map_err(Fault::Malformed)?;
-                    self.rules.receive(&header).inspect_err(|_| self.refused = Some(header))?;
-                    if packet.truncated {
-                        return Err(Fault::Trailing.into());
-                    }
-                    none.insert(Join::start(&header, payload_len, packet_size)?)
-                }
-            };
-            if join.is_complete() {
-                let header = *join.header();
-                self.incoming = None;
-                self.payload_len = header.payload_len as usize;
-                check_batch(&header, self.payload())?;
-                return Ok(Some(header));
-            }
-            if let Some((_, now)) = &mut wait {
-                *now = Instant::now();
-            }
-        }
-    }
-
-    /// Waits in shared memory, no longer than `glance` without a look at the socket and the abort.
-    fn receive_shared(&mut self, wait: Wait<'_>, glance: Duration) -> Result<Header> {
-        wait.check_abort()?;
-        if let Some(header) = self.look(|| true)? {
-            return Ok(header);
-        }
-        let mut now = Instant::now();
-        self.spinner.lie_down(now);
-        loop {
-            let remaining = wait.remaining_at(now)?;
-            let limit = message_limit(&self.rules);
-            let Link::Region(shared) = &mut self.link else { unreachable!("only called with one") };
-            let slice = remaining.map_or(glance, |left| left.min(glance));
-            let until = now.checked_add(slice);
-            match shared.take(limit, until)? {
-                Taken::Message(length) => {
-                    self.spinner.wake();
-                    return self.take_shared(length);
-                }
-                Taken::Rung => return Err(ErrorKind::Aborted.into()),
-                Taken::Closed => {
-                    return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
-                }
-                Taken::TimedOut => {}
-            }
-            if self.socket.peer_gone() {
-                // It may have answered just before it went.
-                return match self.try_receive()? {
-                    Some(header) => Ok(header),
-                    None => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
-                };
-            }
-            now = Instant::now();
-        }
-    }
-
-    /// Copies the message of `length` bytes out of shared memory, then looks at the copy.
-    fn take_shared(&mut self, length: usize) -> Result<Header> {
-        let Link::Region(shared) = &self.link else { unreachable!("only called with one") };
-        let Some(payload_len) = length.checked_sub(Header::LEN) else {
-            return Err(Fault::Length.into());
-        };
-        if self.inbox.len() < length {
-            self.inbox.resize(length, 0);
-        }
-        shared.copy(0, &mut self.inbox[..length]);
-        let header = Header::read(head_of(&mut self.inbox)).map_err(Fault::Malformed)?;
-        self.rules.receive(&header)?;
-        if header.payload_len as usize != payload_len {
-            return Err(Fault::Length.into());
-        }
-        self.payload_len = payload_len;
-        check_batch(&header, self.payload())?;
-        Ok(header)
     }
 
     /// Gives room back that only an unusually large message needed.
@@ -612,20 +434,6 @@ impl Session {
 
     pub(crate) fn into_socket(self) -> Arc<Socket> {
         self.socket
-    }
-
-    pub(crate) fn shared(&self) -> Option<&Shared> {
-        match &self.link {
-            Link::Region(shared) => Some(shared),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn shared_mut(&mut self) -> Option<&mut Shared> {
-        match &mut self.link {
-            Link::Region(shared) => Some(shared),
-            _ => None,
-        }
     }
 }
 
