@@ -3,6 +3,7 @@ package cgroups_snapshot
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
@@ -17,8 +18,12 @@ type CacheItem struct {
 // A CacheItemView is a cgroup of a snapshot that a guard holds. It is not to be changed.
 type CacheItemView CacheItem
 
-// Dup returns a copy that outlives the guard.
-func (v *CacheItemView) Dup() CacheItem { return CacheItem(*v) }
+// Dup returns a copy that outlives the guard and holds nothing of the snapshot.
+func (v *CacheItemView) Dup() CacheItem {
+	item := CacheItem(*v)
+	item.Name, item.Path = strings.Clone(v.Name), strings.Clone(v.Path)
+	return item
+}
 
 // A CacheStatus is what a cache did so far. Counters wrap; LastRefreshTs is when the
 // last refresh succeeded, in milliseconds since the cache was made.
@@ -31,77 +36,6 @@ type CacheStatus struct {
 	RefreshFailureCount uint32
 	ConnectionState     ClientState
 	LastRefreshTs       int64
-}
-
-// A table is a snapshot in memory of our own, indexed.
-type table struct {
-	systemd    uint32
-	generation uint64
-	items      []CacheItemView
-	index      map[key]uint32
-}
-
-// key is the identity of a cgroup. The first item with a key is the one that is found.
-type key struct {
-	hash uint32
-	name string
-}
-
-func (t *table) find(hash uint32, name string) *CacheItemView {
-	if t == nil {
-		return nil
-	}
-	i, ok := t.index[key{hash, name}]
-	if !ok {
-		return nil
-	}
-	return &t.items[i]
-}
-
-// newTable copies a snapshot. It fails if any of its items is malformed.
-func newTable(b []byte, into *table) error {
-	view, err := protocol.DecodeCgroupsResponse(b)
-	if err != nil {
-		return err
-	}
-	t := table{
-		systemd:    view.SystemdEnabled,
-		generation: view.Generation,
-		items:      make([]CacheItemView, view.ItemCount),
-	}
-	for i := range view.ItemCount {
-		item, err := view.Item(i)
-		if err != nil {
-			return err
-		}
-		t.items[i] = CacheItemView{item.Hash, item.Options, item.Enabled, item.Name.String(), item.Path.String()}
-	}
-	t.makeIndex()
-	*into = t
-	return nil
-}
-
-func (t *table) makeIndex() {
-	t.index = make(map[key]uint32, len(t.items))
-	for i := range t.items {
-		k := key{t.items[i].Hash, t.items[i].Name}
-		if _, taken := t.index[k]; !taken {
-			t.index[k] = uint32(i)
-		}
-	}
-}
-
-func (t *table) all() iter.Seq[*CacheItemView] {
-	return func(yield func(*CacheItemView) bool) {
-		if t == nil {
-			return
-		}
-		for i := range t.items {
-			if !yield(&t.items[i]) {
-				return
-			}
-		}
-	}
 }
 
 // A Cache keeps the last good snapshot, found by hash and name. All its methods may be
@@ -127,6 +61,8 @@ func (c *Cache) RefreshContext(ctx context.Context) error { return c.cache.Refre
 func (c *Cache) Ready() bool { return c.cache.Ready() }
 
 // Lookup returns a copy of the cgroup with this hash and name; false if there is none.
+// Its strings keep the bytes of the whole snapshot in memory; who keeps it for long
+// clones them, see [strings.Clone].
 func (c *Cache) Lookup(hash uint32, name string) (CacheItem, bool) {
 	item := c.cache.Table().find(hash, name)
 	if item == nil {

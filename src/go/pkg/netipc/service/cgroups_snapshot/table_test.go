@@ -1,0 +1,118 @@
+package cgroups_snapshot
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
+)
+
+// message is a snapshot of items with these names, in order.
+func message(t testing.TB, hash uint32, names ...string) []byte {
+	t.Helper()
+	buf := make([]byte, 1<<20)
+	b := protocol.NewCgroupsBuilder(buf, uint32(len(names)), 1, 7)
+	for i, name := range names {
+		if err := b.Add(hash, uint32(i), 1, []byte(name), []byte("/"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return buf[:b.Finish()]
+}
+
+func mustTable(t testing.TB, b []byte) *table {
+	t.Helper()
+	var made table
+	if err := newTable(b, &made); err != nil {
+		t.Fatal(err)
+	}
+	return &made
+}
+
+func TestFindsItemsByHashAndName(t *testing.T) {
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("unit-%d", i))
+	}
+	b := message(t, 5, names...)
+	made := mustTable(t, b)
+	clear(b) // it is the link's, which uses it again
+	for i, name := range names {
+		if item := made.find(5, name); item == nil || item.Options != uint32(i) || item.Path != "/"+name {
+			t.Fatalf("%s: %+v", name, item)
+		}
+	}
+	none := mustTable(t, message(t, 5))
+	for _, item := range []*CacheItemView{made.find(4, "unit-1"), made.find(5, "unit"), made.find(5, ""), none.find(5, "unit-1")} {
+		if item != nil {
+			t.Errorf("found %+v", item)
+		}
+	}
+}
+
+func TestTheFirstOfSeveralItemsIsFound(t *testing.T) {
+	made := mustTable(t, message(t, 5, "a", "twice", "b", "twice"))
+	if item := made.find(5, "twice"); item == nil || item.Options != 1 {
+		t.Errorf("found %+v", item)
+	}
+}
+
+func TestAProviderCannotMakeOneChainOfItsItems(t *testing.T) {
+	equalHashes, equalNames := make([]CacheItemView, 4096), make([]CacheItemView, 4096)
+	for i := range equalHashes {
+		equalHashes[i] = CacheItemView{Hash: 5, Name: fmt.Sprint(i)}
+		equalNames[i] = CacheItemView{Hash: uint32(i) << 20, Name: "name"}
+	}
+	for what, items := range map[string][]CacheItemView{"hashes": equalHashes, "names": equalNames} {
+		made := table{items: items}
+		made.makeIndex()
+		longest := 0
+		for _, first := range made.first {
+			length := 0
+			for i := first; i != 0; i = made.next[i-1] {
+				length++
+			}
+			longest = max(longest, length)
+		}
+		if longest > 30 {
+			t.Errorf("equal %s: a chain of %d", what, longest)
+		}
+	}
+}
+
+func TestItemsThatShareBytesTakeThemOnce(t *testing.T) {
+	const count = 4096
+	one := message(t, 5, strings.Repeat("x", 200_000))
+	// The same item again and again: the head, then an entry for each, all alike.
+	head, entry, item := one[:24], one[24:32], one[32:]
+	b := append([]byte(nil), head...)
+	b[4], b[5] = count&0xff, count>>8
+	for range count {
+		b = append(b, entry...)
+	}
+	b = append(b, item...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	made := mustTable(t, b)
+	runtime.ReadMemStats(&after)
+	if len(made.items) != count || len(made.items[count-1].Name) != 200_000 {
+		t.Fatalf("%d items", len(made.items))
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("took %d bytes", took)
+	}
+}
+
+func TestACopyHoldsNothingOfTheSnapshot(t *testing.T) {
+	view := mustTable(t, message(t, 5, "name")).find(5, "name")
+	item := view.Dup()
+	if item.Name != "name" || item.Path != "/name" || item.Hash != 5 {
+		t.Errorf("copied %+v", item)
+	}
+	if unsafe.StringData(item.Name) == unsafe.StringData(view.Name) || unsafe.StringData(item.Path) == unsafe.StringData(view.Path) {
+		t.Error("the copy has the snapshot's strings")
+	}
+}
