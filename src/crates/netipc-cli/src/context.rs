@@ -106,6 +106,13 @@ impl Context {
                  without; --transport auto goes on over what it has"
                     .into()
             }
+            ErrorKind::System | ErrorKind::Exhausted
+                if matches!(self.common.transport, Transport::Shm | Transport::Ring) =>
+            {
+                "the provider's shared memory cannot be used from here; --transport auto goes on \
+                 over the socket"
+                    .into()
+            }
             ErrorKind::TimedOut => {
                 format!("nothing came within {:?}; allow more with --timeout", self.common.timeout)
             }

@@ -69,6 +69,23 @@ fn another_user_is_denied_and_told_why() {
 }
 
 #[test]
+fn shared_memory_of_another_user_is_done_without_or_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can become somebody else");
+    }
+    let tree = tree::<&str>(&[]);
+    let provider = Provider::of_tree(tree.path(), &["--mode", "0666"]);
+    let dir = provider.dir.path();
+    let output = as_nobody(dir, &["snapshot"]);
+    assert!(stdout(&output).ends_with("socket\n"), "{}{}", stdout(&output), stderr(&output));
+    let output = as_nobody(dir, &["snapshot", "--transport", "shm"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains(".ipcshm: open: permission denied"), "{told}");
+    assert!(told.contains("hint: the provider's shared memory cannot be used"), "{told}");
+}
+
+#[test]
 fn cgroups_that_may_not_be_read_are_left_out_and_told() {
     if !rustix::process::geteuid().is_root() {
         return eprintln!("skipped: only root can become somebody else");
