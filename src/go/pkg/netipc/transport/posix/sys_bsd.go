@@ -52,12 +52,17 @@ func sendPacket(fd int, head, body []byte) (int, error) {
 // returns the length the packet had, or at least one more than there was room for if
 // the rest of it was lost. 0 is the end of the connection.
 func receivePacket(fd int, head, body []byte, flags int) (int, error) {
-	packet := make([]byte, len(head)+len(body))
+	packet := head // without a copy: a receiver looks again and again
+	if len(body) > 0 {
+		packet = make([]byte, len(head)+len(body))
+	}
 	n, _, got, _, err := syscall.Recvmsg(fd, packet, nil, flags)
 	if err != nil {
 		return 0, err
 	}
-	copy(body, packet[copy(head, packet[:n]):n])
+	if len(body) > 0 {
+		copy(body, packet[copy(head, packet[:n]):n])
+	}
 	if got&syscall.MSG_TRUNC != 0 {
 		n++
 	}
