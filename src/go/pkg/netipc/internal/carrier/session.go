@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -122,7 +123,9 @@ func (s *Session) Receive(buf []byte) (protocol.Header, []byte, error) {
 
 // ReceiveTimeout is Receive, for timeoutMs milliseconds at most (0: for ever), all
 // packets of the message included, and until abort can be received from or is
-// closed; nil is never. It fails like Receive, and with ErrTimeout or ErrAborted.
+// closed; nil is never. It fails like Receive, and with ErrTimeout or ErrAborted. After
+// ErrTimeout more can be received, unless a part of the message had come; an abort is
+// the end of the session.
 func (s *Session) ReceiveTimeout(buf []byte, timeoutMs uint32, abort <-chan struct{}) (protocol.Header, []byte, error) {
 	defer s.abortOn(abort)()
 	return s.receive(buf, DeadlineIn(timeoutMs))
@@ -193,15 +196,17 @@ func (s *Session) receivePacket(head, body []byte, deadline time.Time) (int, err
 	return n, nil
 }
 
-// sendFailed and receiveFailed tell that the session is over, and forget what was in
-// flight on it.
+// sendFailed tells that the session is over, and forgets what was in flight on it.
 func (s *Session) sendFailed(err error) error {
 	s.rules.Disconnect()
 	return Fail(ErrSend, err, "send to %s", s.peer())
 }
 
+// receiveFailed does the same, unless the message has only not come in time.
 func (s *Session) receiveFailed(err error) error {
-	s.rules.Disconnect()
+	if !errors.Is(err, protocol.ErrTimeout) {
+		s.rules.Disconnect()
+	}
 	return Fail(ErrRecv, err, "receive from %s", s.peer())
 }
 

@@ -40,6 +40,16 @@ func TestADeadlineHoldsForOneWaitOnly(t *testing.T) {
 	noError(t, await(t, "Receive returns", received))
 }
 
+func TestAResponseMayComeAfterADeadline(t *testing.T) {
+	client, server := mustPair(t, generous(100))
+	noError(t, client.Send(request(1), nil))
+	_, _, err := client.ReceiveTimeout(nil, 1, nil)
+	wantError(t, err, ErrTimeout)
+	noError(t, server.Send(response(1), nil))
+	_, _, err = client.Receive(nil)
+	noError(t, err)
+}
+
 func TestOneDeadlineForAllPacketsOfAMessage(t *testing.T) {
 	client, server := mustPair(t, generous(100))
 	done := make(chan struct{})
