@@ -19,7 +19,7 @@ help:
 	@echo 'make test-msrv     compile with the oldest Rust that is promised'
 	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
-	@echo 'make interop-windows  the same with Rust and Go programs for Windows, under Wine'
+	@echo 'make interop-windows  the same with programs for Windows, under Wine'
 	@echo 'make bench      measure on this machine, beside the floors'
 
 demo: rust-toolchain
@@ -82,14 +82,16 @@ test-windows-c: rust-toolchain c-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-c -- -D warnings
 	@if command -v cmake >/dev/null; then \
-		. $(WINDOWS)/env.sh && \
-		cmake -S . -B $(BUILD)/windows -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cmake/mingw-w64.cmake >/dev/null && \
+		. $(WINDOWS)/env.sh && $(CMAKE_WINDOWS) && \
 		cmake --build $(BUILD)/windows && \
 		ctest --test-dir $(BUILD)/windows --output-on-failure -LE 'rust|go'; \
 	else echo 'skipped: the C tests need cmake'; fi
 	@if [ -e $(BUILD)/windows/bin/netipc.dll ]; then \
 		NETIPC_WINDOWS_LIBRARY=$(abspath $(BUILD))/windows/bin/netipc.dll \
 			$(CARGO) test -p netipc-c --test headers; fi
+
+CMAKE_WINDOWS = cmake -S . -B $(BUILD)/windows \
+	-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cmake/mingw-w64.cmake >/dev/null
 
 # The Go tests as Windows programs, under Wine.
 test-windows-go:
@@ -109,7 +111,8 @@ test-interop: interop-peers
 
 RUN_INTEROP = $(CARGO) run -q -p netipc-interop --bin netipc-interop -- --peers $(BUILD)/interop
 
-# The peers in Rust and Go as Windows programs, under Wine.
+# The peers as Windows programs, under Wine, of which one program keeps alive what it starts in the
+# background: else whoever starts it anew is said to leave that behind.
 interop-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	$(CARGO) build -p netipc-interop
@@ -122,8 +125,13 @@ interop-windows: rust-toolchain
 			go build -o $(abspath $(BUILD))/interop/netipc-interop-go.exe .); \
 		peers+=(--peer "w-go=$$wine $(abspath $(BUILD))/interop/netipc-interop-go.exe" --dir-prefix w-go=Z:); \
 	fi; \
-	. $(WINDOWS)/env.sh; $$wine cmd /c exit; \
-	$$target/debug/netipc-interop --without rust --without c --without go "$${peers[@]}" --quick $(INTEROP)
+	if command -v cmake >/dev/null; then \
+		(. $(WINDOWS)/env.sh && $(CMAKE_WINDOWS) && \
+			cmake --build $(BUILD)/windows --target netipc-interop-c); \
+		peers+=(--peer "w-c=$$wine $(abspath $(BUILD))/windows/bin/netipc-interop-c.exe" --dir-prefix w-c=Z:); \
+	fi; \
+	. $(WINDOWS)/env.sh; exec 9> >($$wine cmd >/dev/null 2>&1); $$wine cmd /c exit; \
+	$$target/debug/netipc-interop --without rust --without c --without go "$${peers[@]}" --quick $(INTEROP) 9>&-
 
 interop-peers: rust-toolchain c-toolchain
 	$(CARGO) build -p netipc-interop
