@@ -1,23 +1,62 @@
 /* Sessions: handshakes at both ends, messages in packets, and a whole server. The other end is a bare
-   socket that sends the bytes of the vector. */
+   one that sends the bytes of the vector. */
 #define NIPC_INTERNAL_TESTING
 #include "netipc/netipc_service.h"
 
+#include "bare.h"
 #include "vectors.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
+/* Makes a session by a handshake, whose other end proposes these limits. */
+static bare propose(const char *service, uint32_t bytes, uint32_t items, uint32_t packet_size)
+{
+    nipc_hello_t hello = {
+        .layout_version = 1, .supported_profiles = NIPC_PROFILE_BASELINE,
+        .max_request_payload_bytes = bytes, .max_request_batch_items = items,
+        .max_response_payload_bytes = bytes, .max_response_batch_items = items,
+        .packet_size = packet_size};
+    nipc_header_t header = {.magic = NIPC_MAGIC_MSG, .version = NIPC_VERSION,
+                            .header_len = NIPC_HEADER_LEN, .kind = NIPC_KIND_CONTROL,
+                            .code = NIPC_CODE_HELLO, .payload_len = NIPC_HELLO_WIRE_SIZE,
+                            .item_count = 1};
+    uint8_t packet[NIPC_HEADER_LEN + NIPC_HELLO_WIRE_SIZE];
+    REQUIRE(nipc_header_encode(&header, packet, sizeof packet) == NIPC_HEADER_LEN);
+    REQUIRE(nipc_hello_encode(&hello, packet + NIPC_HEADER_LEN, NIPC_HELLO_WIRE_SIZE) ==
+            NIPC_HELLO_WIRE_SIZE);
+    bare peer = bare_connect(service);
+    bare_send(peer, packet, sizeof packet);
+    return peer;
+}
+
+/* What the other end is granted. */
+static nipc_hello_ack_t granted(bare peer)
+{
+    nipc_hello_ack_t ack;
+    uint8_t packet[256];
+    size_t len = bare_receive(peer, packet, sizeof packet);
+    REQUIRE(len > NIPC_HEADER_LEN);
+    REQUIRE(nipc_hello_ack_decode(packet + NIPC_HEADER_LEN, len - NIPC_HEADER_LEN, &ack) == NIPC_OK);
+    return ack;
+}
+
+/* Both ends of a session; what was agreed on is for the caller to set. */
+static bare open_pair(L1(session_t) *session)
+{
+    L1(listener_t) listener;
+    REQUIRE(L1(listen)(check_dir(), "pair", NULL, &listener) == L1_CODE(OK));
+    bare peer = propose("pair", 1024, 1, 65536);
+    REQUIRE(L1(accept)(&listener, 1, session) == L1_CODE(OK));
+    L1(close_listener)(&listener);
+    granted(peer);
+    return peer;
+}
 
 static void receive(const struct json *vector)
 {
     const struct json *from = json_get(vector, "session");
-    int fds[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
-    nipc_uds_session_t session;
-    memset(&session, 0, sizeof session);
-    session.fd = fds[0];
+    L1(session_t) session;
+    bare peer = open_pair(&session);
     bool is_client = strcmp(json_string(from, "role"), "client") == 0;
-    session.role = is_client ? NIPC_UDS_ROLE_CLIENT : NIPC_UDS_ROLE_SERVER;
+    session.role = is_client ? L1_CODE(ROLE_CLIENT) : L1_CODE(ROLE_SERVER);
     session.packet_size = (uint32_t)json_number(from, "packet_size");
     uint32_t bytes = (uint32_t)json_number(from, "max_payload_bytes");
     uint32_t items = (uint32_t)json_number(from, "max_batch_items");
@@ -31,35 +70,34 @@ static void receive(const struct json *vector)
     for (const struct json *each = json_get(vector, "packets")->first; each; each = each->next) {
         size_t len;
         uint8_t *packet = json_bytes(each, &len);
-        REQUIRE(send(fds[1], packet, len, 0) == (ssize_t)len);
+        bare_send(peer, packet, len);
     }
-    close(fds[1]);
+    bare_close(peer);
 
     nipc_header_t header;
     const void *payload = NULL;
     size_t len = 0;
-    nipc_uds_error_t error = nipc_uds_receive(&session, NULL, 0, &header, &payload, &len);
+    L1(error_t) error = L1(receive)(&session, NULL, 0, &header, &payload, &len);
     const struct json *fields = json_get(vector, "fields");
-    if (error != NIPC_UDS_OK) {
-        EXPECT(is_expected(vector, nipc_uds_error_name(error)));
+    if (error != L1_CODE(OK)) {
+        EXPECT(is_expected(vector, L1(error_name)(error)));
     } else {
         EXPECT(json_true(vector, "valid"));
         EXPECT(header.message_id == json_number(fields, "message_id"));
         EXPECT(header.kind == json_number(fields, "kind"));
         EXPECT(is_bytes(json_get(fields, "payload"), payload, len));
     }
-    nipc_uds_close_session(&session);
+    L1(close_session)(&session);
 }
 
 static void send_message(const struct json *vector)
 {
     const struct json *fields = json_get(vector, "fields");
-    int fds[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
-    nipc_uds_session_t session;
-    memset(&session, 0, sizeof session);
-    session.fd = fds[0];
-    session.role = NIPC_UDS_ROLE_CLIENT;
+    L1(session_t) session;
+    bare peer = open_pair(&session);
+    session.role = L1_CODE(ROLE_CLIENT);
+    /* no limits, as those of a session that never agreed on any */
+    session.max_request_payload_bytes = session.max_request_batch_items = 0;
     session.packet_size = (uint32_t)json_number(json_get(vector, "session"), "packet_size");
     size_t len;
     uint8_t *payload = json_bytes(json_get(fields, "payload"), &len);
@@ -69,33 +107,22 @@ static void send_message(const struct json *vector)
         .transport_status = (uint16_t)json_number(fields, "transport_status"),
         .item_count = (uint32_t)json_number(fields, "item_count"),
         .message_id = json_number(fields, "message_id")};
-    EXPECT(nipc_uds_send(&session, &header, payload, len) == NIPC_UDS_OK);
-    nipc_uds_close_session(&session);
+    EXPECT(L1(send)(&session, &header, payload, len) == L1_CODE(OK));
+    L1(close_session)(&session);
     const struct json *each = json_get(vector, "packets")->first;
     uint8_t packet[65536];
     for (; each; each = each->next) {
-        ssize_t got = recv(fds[1], packet, sizeof packet, 0);
-        EXPECT(got > 0 && is_bytes(each, packet, (size_t)got));
+        size_t got = bare_receive(peer, packet, sizeof packet);
+        EXPECT(is_bytes(each, packet, got));
     }
-    EXPECT(recv(fds[1], packet, sizeof packet, 0) == 0);
-    close(fds[1]);
+    EXPECT(bare_receive(peer, packet, sizeof packet) == 0);
+    bare_close(peer);
 }
 
 /* ---- Handshakes ------------------------------------------------------------------------------- */
 
-static int bare_socket(const char *name, struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    REQUIRE(fd >= 0);
-    struct timeval patience = {.tv_sec = 20};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    snprintf(address->sun_path, sizeof address->sun_path, "%s/%s.sock", check_dir(), name);
-    return fd;
-}
-
 /* Whether a session is the one the vector speaks of. */
-static bool is_session(const struct json *fields, const nipc_uds_session_t *session)
+static bool is_session(const struct json *fields, const L1(session_t) *session)
 {
     return session->selected_profile == json_number(fields, "selected_profile") &&
            session->max_request_payload_bytes == json_number(fields, "max_request_payload_bytes") &&
@@ -107,19 +134,19 @@ static bool is_session(const struct json *fields, const nipc_uds_session_t *sess
 }
 
 /* A handshake whose alternative outcome is the one that came about. */
-static bool is_alternative(const struct json *vector, nipc_uds_error_t error, const uint8_t *reply,
+static bool is_alternative(const struct json *vector, L1(error_t) error, const uint8_t *reply,
                            size_t len)
 {
     const struct json *other = json_get(vector, "alternative");
     const struct json *other_reply = json_get(other, "reply");
     return other && (!other_reply || is_bytes(other_reply, reply, len)) &&
-           (error == NIPC_UDS_OK || strcmp(json_string(other, "error"), nipc_uds_error_name(error)) == 0);
+           (error == L1_CODE(OK) || strcmp(json_string(other, "error"), L1(error_name)(error)) == 0);
 }
 
 static void server_handshake(const struct json *vector)
 {
     const struct json *from = json_get(vector, "config");
-    nipc_uds_server_config_t config = {
+    L1(server_config_t) config = {
         .supported_profiles = (uint32_t)json_number(from, "supported_profiles"),
         .preferred_profiles = (uint32_t)json_number(from, "preferred_profiles"),
         .max_request_payload_bytes = (uint32_t)json_number(from, "max_request_payload_bytes"),
@@ -127,37 +154,34 @@ static void server_handshake(const struct json *vector)
         .max_response_payload_bytes = (uint32_t)json_number(from, "max_response_payload_bytes"),
         .auth_token = json_number(from, "auth_token"),
         .packet_size = (uint32_t)json_number(from, "packet_size")};
-    nipc_uds_listener_t listener;
-    nipc_uds_session_t session;
-    struct sockaddr_un address;
+    L1(listener_t) listener;
+    L1(session_t) session;
     uint8_t reply[256];
     size_t len;
-    REQUIRE(nipc_uds_listen(check_dir(), "server", &config, &listener) == NIPC_UDS_OK);
-    int client = bare_socket("server", &address);
+    REQUIRE(L1(listen)(check_dir(), "server", &config, &listener) == L1_CODE(OK));
+    bare client = bare_connect("server");
     uint8_t *hello = json_bytes(json_get(vector, "hex"), &len);
-    REQUIRE(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
-    REQUIRE(send(client, hello, len, 0) == (ssize_t)len);
-    nipc_uds_error_t error = nipc_uds_accept(&listener, json_number(from, "session_id"), &session);
-    ssize_t got = recv(client, reply, sizeof reply, MSG_DONTWAIT);
-    size_t reply_len = got > 0 ? (size_t)got : 0;
+    bare_send(client, hello, len);
+    L1(error_t) error = L1(accept)(&listener, json_number(from, "session_id"), &session);
+    size_t reply_len = bare_receive(client, reply, sizeof reply);
 
     const struct json *expected = json_get(vector, "reply");
     bool replied = expected && expected->kind != JSON_NULL ? is_bytes(expected, reply, reply_len)
                                                            : reply_len == 0;
-    bool decided = error == NIPC_UDS_OK
+    bool decided = error == L1_CODE(OK)
                        ? json_true(vector, "valid") && is_session(json_get(vector, "fields"), &session)
-                       : strcmp(json_string(vector, "error"), nipc_uds_error_name(error)) == 0;
+                       : strcmp(json_string(vector, "error"), L1(error_name)(error)) == 0;
     EXPECT((replied && decided) || is_alternative(vector, error, reply, reply_len));
-    if (error != NIPC_UDS_OK)
-        EXPECT(session.fd == -1 && nipc_last_error()[0] != 0);
-    nipc_uds_close_session(&session);
-    nipc_uds_close_listener(&listener);
-    close(client);
+    if (error != L1_CODE(OK))
+        EXPECT(L1_IS_CLOSED(&session) && nipc_last_error()[0] != 0);
+    L1(close_session)(&session);
+    L1(close_listener)(&listener);
+    bare_close(client);
 }
 
 struct bare_server {
     const struct json *vector;
-    int fd;
+    bare listener;
     bool was_sent; /* what the client had to send */
 };
 
@@ -166,20 +190,20 @@ static void *grant(void *arg)
     struct bare_server *server = arg;
     uint8_t hello[256];
     size_t len;
-    int fd = accept(server->fd, NULL, NULL);
-    ssize_t got = recv(fd, hello, sizeof hello, 0);
-    server->was_sent = got > 0 && is_bytes(json_get(server->vector, "sends"), hello, (size_t)got);
+    bare client = bare_accept(server->listener);
+    size_t got = bare_receive(client, hello, sizeof hello);
+    server->was_sent = is_bytes(json_get(server->vector, "sends"), hello, got);
     uint8_t *ack = json_bytes(json_get(server->vector, "hex"), &len);
-    send(fd, ack, len, MSG_NOSIGNAL);
-    recv(fd, hello, sizeof hello, 0); /* until the client hangs up */
-    close(fd);
+    bare_send(client, ack, len);
+    bare_receive(client, hello, sizeof hello); /* until the client hangs up */
+    bare_close(client);
     return NULL;
 }
 
 static void client_handshake(const struct json *vector)
 {
     const struct json *from = json_get(vector, "config");
-    nipc_uds_client_config_t config = {
+    L1(client_config_t) config = {
         .supported_profiles = (uint32_t)json_number(from, "supported_profiles"),
         .preferred_profiles = (uint32_t)json_number(from, "preferred_profiles"),
         .max_request_payload_bytes = (uint32_t)json_number(from, "max_request_payload_bytes"),
@@ -189,23 +213,19 @@ static void client_handshake(const struct json *vector)
         .auth_token = json_number(from, "auth_token"),
         .packet_size = (uint32_t)json_number(from, "packet_size")};
     struct bare_server server = {.vector = vector};
-    struct sockaddr_un address;
-    nipc_uds_session_t session;
+    L1(session_t) session;
     pthread_t thread;
-    server.fd = bare_socket("client", &address);
-    REQUIRE(bind(server.fd, (struct sockaddr *)&address, sizeof address) == 0);
-    REQUIRE(listen(server.fd, 1) == 0);
+    server.listener = bare_listen("client");
     REQUIRE(pthread_create(&thread, NULL, grant, &server) == 0);
-    nipc_uds_error_t error = nipc_uds_connect(check_dir(), "client", &config, &session);
-    bool decided = error == NIPC_UDS_OK
+    L1(error_t) error = L1(connect)(check_dir(), "client", &config, &session);
+    bool decided = error == L1_CODE(OK)
                        ? json_true(vector, "valid") && is_session(json_get(vector, "fields"), &session)
-                       : strcmp(json_string(vector, "error"), nipc_uds_error_name(error)) == 0;
+                       : strcmp(json_string(vector, "error"), L1(error_name)(error)) == 0;
     EXPECT(decided || is_alternative(vector, error, NULL, 0));
-    nipc_uds_close_session(&session);
+    L1(close_session)(&session);
     pthread_join(thread, NULL);
     EXPECT(server.was_sent);
-    close(server.fd);
-    unlink(address.sun_path);
+    bare_close_listener(server.listener, "client");
 }
 
 /* ---- A server --------------------------------------------------------------------------------- */
@@ -237,49 +257,45 @@ static void increment_service(const struct json *vector)
 {
     const struct json *limits = json_get(vector, "session");
     uint32_t items = (uint32_t)json_number(limits, "max_batch_items");
-    nipc_uds_server_config_t config = {
+    L1(server_config_t) config = {
         .max_request_payload_bytes = (uint32_t)json_number(limits, "max_request_payload_bytes"),
         .max_request_batch_items = items,
         .max_response_payload_bytes = (uint32_t)json_number(limits, "max_response_payload_bytes"),
         .packet_size = (uint32_t)json_number(limits, "packet_size")};
-    nipc_uds_client_config_t client = {
-        .max_request_payload_bytes = config.max_request_payload_bytes,
-        .max_request_batch_items = items,
-        .max_response_payload_bytes = config.max_response_payload_bytes,
-        .packet_size = config.packet_size};
     nipc_managed_server_t server;
-    nipc_uds_session_t session;
     pthread_t thread;
     REQUIRE(nipc_server_init(&server, check_dir(), "service", &config, 2, NIPC_METHOD_INCREMENT,
                              next_number, NULL) == NIPC_OK);
     REQUIRE(pthread_create(&thread, NULL, serve, &server) == 0);
-    REQUIRE(nipc_uds_connect(check_dir(), "service", &client, &session) == NIPC_UDS_OK);
-    EXPECT(session.packet_size == config.packet_size);
+    bare client = propose("service", config.max_request_payload_bytes, items, config.packet_size);
+    EXPECT(granted(client).agreed_packet_size == config.packet_size);
 
     uint8_t packet[65536];
     for (const struct json *each = json_get(vector, "packets")->first; each; each = each->next) {
         size_t len;
         uint8_t *bytes = json_bytes(each, &len);
-        REQUIRE(send(session.fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len);
+        bare_send(client, bytes, len);
     }
     for (const struct json *each = json_get(vector, "replies")->first; each; each = each->next) {
-        ssize_t got = recv(session.fd, packet, sizeof packet, 0);
-        EXPECT(got > 0 && is_bytes(each, packet, (size_t)got));
+        size_t got = bare_receive(client, packet, sizeof packet);
+        EXPECT(is_bytes(each, packet, got));
     }
     if (strcmp(json_string(vector, "after"), "closed") == 0) {
-        EXPECT(recv(session.fd, packet, sizeof packet, 0) == 0);
+        EXPECT(bare_receive(client, packet, sizeof packet) == 0);
     } else {
-        nipc_header_t header = {.kind = NIPC_KIND_REQUEST, .code = NIPC_METHOD_INCREMENT,
-                                .item_count = 1, .message_id = 77};
-        const void *payload;
-        size_t len;
+        nipc_header_t header = {.magic = NIPC_MAGIC_MSG, .version = NIPC_VERSION,
+                                .header_len = NIPC_HEADER_LEN, .kind = NIPC_KIND_REQUEST,
+                                .code = NIPC_METHOD_INCREMENT, .payload_len = 8, .item_count = 1,
+                                .message_id = 77};
         uint64_t value = 1;
-        nipc_increment_encode(1, packet, 8);
-        EXPECT(nipc_uds_send(&session, &header, packet, 8) == NIPC_UDS_OK);
-        EXPECT(nipc_uds_receive(&session, NULL, 0, &header, &payload, &len) == NIPC_UDS_OK);
-        EXPECT(nipc_increment_decode(payload, len, &value) == NIPC_OK && value == 2);
+        nipc_header_encode(&header, packet, NIPC_HEADER_LEN);
+        nipc_increment_encode(1, packet + NIPC_HEADER_LEN, 8);
+        bare_send(client, packet, NIPC_HEADER_LEN + 8);
+        size_t got = bare_receive(client, packet, sizeof packet);
+        EXPECT(got == NIPC_HEADER_LEN + 8);
+        EXPECT(nipc_increment_decode(packet + NIPC_HEADER_LEN, 8, &value) == NIPC_OK && value == 2);
     }
-    nipc_uds_close_session(&session);
+    bare_close(client);
     nipc_server_stop(&server);
     pthread_join(thread, NULL);
     nipc_server_destroy(&server);
