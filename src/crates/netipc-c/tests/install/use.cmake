@@ -1,6 +1,6 @@
 # Installs into an empty prefix, moves it, and builds and runs a program with what is there:
 # with pkg-config against the shared and against the static library, and all static; and with
-# find_package.
+# find_package. Programs for another system end in EXE and run in EMULATOR.
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE failed OUTPUT_VARIABLE out ERROR_VARIABLE err)
@@ -16,6 +16,14 @@ run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/staged)
 file(RENAME ${WORK}/staged ${WORK}/prefix)
 set(lib ${WORK}/prefix/${LIBDIR})
 set(ENV{LD_LIBRARY_PATH} ${lib})
+if(EXE)
+  # Windows looks for libraries where it looks for programs, and Wine in a path of its own.
+  if(EMULATOR)
+    set(ENV{WINEPATH} ${WORK}/prefix/bin)
+  else()
+    set(ENV{PATH} "${WORK}/prefix/bin;$ENV{PATH}")
+  endif()
+endif()
 
 # Both libraries define the functions and nothing else.
 if(NM)
@@ -38,17 +46,17 @@ if(PKG_CONFIG)
   set(ENV{PKG_CONFIG_PATH} ${lib}/pkgconfig)
   run(${PKG_CONFIG} --cflags --libs netipc)
   separate_arguments(flags UNIX_COMMAND "${out}")
-  run(${COMPILER} ${SOURCE}/main.c -o ${WORK}/pkg-shared ${flags})
-  run(${WORK}/pkg-shared)
+  run(${COMPILER} ${SOURCE}/main.c -o ${WORK}/pkg-shared${EXE} ${flags})
+  run(${EMULATOR} ${WORK}/pkg-shared${EXE})
   message("pkg-config, shared: ${out}")
 
   run(${PKG_CONFIG} --static --cflags --libs netipc)
   # Both libraries are there, and linkers prefer the shared one.
   string(REPLACE "-lnetipc" "-l:libnetipc.a" flags "${out}")
   separate_arguments(flags UNIX_COMMAND "${flags}")
-  run(${COMPILER} ${SOURCE}/main.c -o ${WORK}/pkg-static ${flags})
+  run(${COMPILER} ${SOURCE}/main.c -o ${WORK}/pkg-static${EXE} ${flags})
   unset(ENV{LD_LIBRARY_PATH})
-  run(${WORK}/pkg-static)
+  run(${EMULATOR} ${WORK}/pkg-static${EXE})
   message("pkg-config, static: ${out}")
 
   # A program that is static as a whole needs a libc that can be.
@@ -56,7 +64,7 @@ if(PKG_CONFIG)
   string(STRIP "${out}" libc)
   if(IS_ABSOLUTE "${libc}")
     run(${COMPILER} -static ${SOURCE}/main.c -o ${WORK}/pkg-all-static ${flags})
-    run(${WORK}/pkg-all-static)
+    run(${EMULATOR} ${WORK}/pkg-all-static${EXE})
     message("pkg-config, all static: ${out}")
   else()
     message("libc.a not found: skipped")
@@ -66,11 +74,14 @@ else()
 endif()
 
 set(ENV{LD_LIBRARY_PATH} ${lib})
+if(EXE)
+  set(FOR_SYSTEM -D CMAKE_SYSTEM_NAME=Windows)
+endif()
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/found -D CMAKE_PREFIX_PATH=${WORK}/prefix
-  -D CMAKE_C_COMPILER=${COMPILER})
+  ${FOR_SYSTEM} -D CMAKE_C_COMPILER=${COMPILER})
 run(${CMAKE_COMMAND} --build ${WORK}/found)
-run(${WORK}/found/shared)
+run(${EMULATOR} ${WORK}/found/shared${EXE})
 message("find_package, shared: ${out}")
 unset(ENV{LD_LIBRARY_PATH})
-run(${WORK}/found/static)
+run(${EMULATOR} ${WORK}/found/static${EXE})
 message("find_package, static: ${out}")
