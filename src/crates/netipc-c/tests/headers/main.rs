@@ -178,7 +178,7 @@ const SHARED: [(&str, &[&str]); 3] = [
 fn member(line: &str) -> Option<(String, String)> {
     let line = line.trim().trim_end_matches(',');
     let line =
-        line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub(super) ")).unwrap_or(line);
+        line.strip_prefix("pub(").and_then(|line| line.split_once(") ")).map_or(line, |l| l.1);
     if line.starts_with("//") || line.starts_with('#') {
         return None;
     }
@@ -269,7 +269,7 @@ fn sources() -> Vec<String> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => visit(&path, found),
-                false if System::chosen().has(&path) => {
+                false if System::chosen().has(path.strip_prefix(root()).unwrap()) => {
                     found.push(fs::read_to_string(path).unwrap());
                 }
                 false => {}
@@ -277,8 +277,12 @@ fn sources() -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    visit(&root(), &mut found);
     found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 fn compiler() -> Command {

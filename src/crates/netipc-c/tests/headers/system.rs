@@ -31,7 +31,7 @@ impl System {
         }
     }
 
-    /// Whether a source file belongs to it.
+    /// Whether a source file belongs to it, or to both.
     pub(super) fn has(&self, path: &Path) -> bool {
         const UNIX: [&str; 3] = ["unix", "uds", "shm"];
         const WINDOWS: [&str; 3] = ["windows", "named_pipe", "win_shm"];
@@ -39,7 +39,9 @@ impl System {
             System::Unix => WINDOWS,
             System::Windows { .. } => UNIX,
         };
-        !others.iter().any(|other| path.file_stem() == Some(other.as_ref()))
+        let of_others =
+            |part: &Path| others.iter().any(|other| part.file_stem() == Some(other.as_ref()));
+        !path.ancestors().any(of_others)
     }
 
     /// Structs of Rust that are several of C.

@@ -1,24 +1,24 @@
 //! `netipc_named_pipe.h`: sessions over a pipe.
 
+mod listener;
+
 use std::{
     ffi::{c_char, c_int, c_void},
-    io, mem,
+    mem,
     os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle},
-    path::Path,
     ptr, slice,
     time::Duration,
 };
 
 use netipc::{
     Abort, Error, ErrorKind, Wait,
-    raw::{self, Socket, fnv1a_64, pipe_name, socket_of},
+    raw::{Socket, fnv1a_64, pipe_name, socket_of},
     transport,
 };
 use netipc_proto::Agreement;
-use windows_sys::Win32::Foundation::{
-    ERROR_INVALID_HANDLE, ERROR_PIPE_NOT_CONNECTED, HANDLE, INVALID_HANDLE_VALUE,
-};
+use windows_sys::Win32::Foundation::{ERROR_PIPE_NOT_CONNECTED, HANDLE, INVALID_HANDLE_VALUE};
 
+use self::listener::{wchar_t, wide};
 pub(super) use self::{
     NIPC_NP_ERR_ABORTED as ERR_ABORTED, NIPC_NP_ERR_ACCEPT as ERR_ACCEPT,
     NIPC_NP_ERR_ADDR_IN_USE as ERR_ADDR_IN_USE, NIPC_NP_ERR_ALLOC as ERR_ALLOC,
@@ -32,11 +32,11 @@ pub(super) use self::{
     NIPC_NP_ERR_UNKNOWN_MSG_ID as ERR_UNKNOWN_MSG_ID, NIPC_NP_OK as OK, nipc_np_error_t as Code,
 };
 pub(crate) use self::{
-    nipc_np_listener_t as Listener, nipc_np_server_config_t as ServerConfig,
-    nipc_np_session_t as Session,
+    listener::{nipc_np_listener_t as Listener, nipc_np_listener_t},
+    nipc_np_server_config_t as ServerConfig, nipc_np_session_t as Session,
 };
 use super::{
-    ClientConfig, bad_param, listener,
+    ClientConfig, bad_param,
     session::{self, ROLE_CLIENT, wait_for},
 };
 use crate::{
@@ -195,85 +195,6 @@ impl nipc_np_session_t {
     }
 }
 
-/// A character of Windows, where C has no other type of that name.
-pub(crate) type wchar_t = u16;
-
-#[repr(C)]
-pub(crate) struct nipc_np_listener_t {
-    pipe: HANDLE,
-    pub(super) config: nipc_np_server_config_t,
-    pipe_name: [wchar_t; 256],
-    /// A boxed [`raw::Listener`], null when closed.
-    _endpoint: *mut c_void,
-}
-
-impl nipc_np_listener_t {
-    pub(crate) const CLOSED: Self = nipc_np_listener_t {
-        pipe: INVALID_HANDLE_VALUE,
-        config: nipc_np_server_config_t {
-            supported_profiles: 0,
-            preferred_profiles: 0,
-            max_request_payload_bytes: 0,
-            max_request_batch_items: 0,
-            max_response_payload_bytes: 0,
-            max_response_batch_items: 0,
-            auth_token: 0,
-            packet_size: 0,
-        },
-        pipe_name: [0; 256],
-        _endpoint: ptr::null_mut(),
-    };
-
-    /// The struct of what listens.
-    pub(super) fn of(
-        listener: raw::Listener,
-        config: nipc_np_server_config_t,
-    ) -> Result<Self, Error> {
-        let mut pipe_name = [0; 256];
-        wide(listener.path(), &mut pipe_name)
-            .ok_or_else(|| Error::new(ErrorKind::NameTooLong, "name of the pipe"))?;
-        let pipe = listener.instance();
-        let _endpoint = Box::into_raw(Box::new(listener)).cast();
-        Ok(nipc_np_listener_t { pipe, config, pipe_name, _endpoint })
-    }
-
-    /// Waits for a client.
-    ///
-    /// # Safety
-    ///
-    /// The struct was made by [`of`](Self::of), or is closed or all zero.
-    pub(super) unsafe fn accept(&mut self) -> Result<Socket, Error> {
-        // SAFETY: null, or what `of` boxed.
-        let Some(endpoint) = (unsafe { self._endpoint.cast::<raw::Listener>().as_ref() }) else {
-            let cause = io::Error::from_raw_os_error(ERROR_INVALID_HANDLE.cast_signed());
-            return Err(Error::system("accept", cause));
-        };
-        let socket = endpoint.accept(Wait::FOREVER)?;
-        self.pipe = endpoint.instance();
-        Ok(socket)
-    }
-
-    /// Gives the endpoint up.
-    ///
-    /// # Safety
-    ///
-    /// As of [`accept`](Self::accept).
-    unsafe fn close(&mut self) {
-        if !self._endpoint.is_null() {
-            // SAFETY: what `of` boxed, and nothing points to it any more.
-            drop(unsafe { Box::from_raw(self._endpoint.cast::<raw::Listener>()) });
-            (self.pipe, self._endpoint) = (INVALID_HANDLE_VALUE, ptr::null_mut());
-        }
-    }
-}
-
-/// Writes a name and a NUL. `None` if there is no room for them.
-fn wide(name: &Path, out: &mut [wchar_t]) -> Option<()> {
-    let name: Vec<u16> = name.to_str()?.encode_utf16().chain([0]).collect();
-    out.get_mut(..name.len())?.copy_from_slice(&name);
-    Some(())
-}
-
 /// An abort that is set while `event` is signalled; none for a null one.
 ///
 /// # Safety
@@ -326,7 +247,7 @@ abi! {
         config: *const nipc_np_client_config_t,
         out: *mut nipc_np_session_t,
     ) -> nipc_np_error_t, or(NIPC_NP_ERR_CONNECT) {
-        listener::connect(run_dir, service_name, config, out)
+        super::listener::connect(run_dir, service_name, config, out)
     }
 
     fn nipc_np_listen(
@@ -335,7 +256,7 @@ abi! {
         config: *const nipc_np_server_config_t,
         out: *mut nipc_np_listener_t,
     ) -> nipc_np_error_t, or(NIPC_NP_ERR_CREATE_PIPE) {
-        listener::listen(run_dir, service_name, config, out)
+        super::listener::listen(run_dir, service_name, config, out)
     }
 
     fn nipc_np_accept(
@@ -343,7 +264,7 @@ abi! {
         session_id: u64,
         out: *mut nipc_np_session_t,
     ) -> nipc_np_error_t, or(NIPC_NP_ERR_ACCEPT) {
-        listener::accept(listener, session_id, out)
+        super::listener::accept(listener, session_id, out)
     }
 
     fn nipc_np_send(
