@@ -3,6 +3,8 @@
 
 #include "carrier.h"
 
+#include <sched.h>
+
 static const uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
 
 static int item_is(const nipc_cgroups_resp_view_t *view, uint32_t index, const char *name)
@@ -227,6 +229,11 @@ static void session_of_a_client_can_be_used_by_hand(void)
         CHECK(!client.session_valid);
         CHECK(nipc_client_refresh(&client));
         L1(close_session)(&client.session);
+        long long start = check_now_ms(); /* at once, as the server sees */
+        while (__atomic_load_n(&provider.server.session_count, __ATOMIC_RELAXED) != 0 &&
+               check_now_ms() - start < 20000)
+            sched_yield();
+        CHECK_EQ(__atomic_load_n(&provider.server.session_count, __ATOMIC_RELAXED), 0);
         client.session_valid = false;
         client.state = NIPC_CLIENT_BROKEN;
         CHECK(nipc_client_refresh(&client));
