@@ -8,16 +8,15 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-c test-windows-go test-cross test-msrv test-interop interop interop-windows interop-peers bench bench-peers clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-rust test-windows-c test-windows-go test-cross test-msrv test-interop interop interop-windows interop-peers bench bench-peers clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
 	@echo 'make test       formatting, lints, all tests, documentation'
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
-	@echo 'make test-windows  the Rust and C tests as Windows programs, under Wine'
+	@echo 'make test-windows  all that as Windows programs, under Wine; also -rust, -c and -go'
 	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
 	@echo 'make test-msrv     compile with the oldest Rust that is promised'
-	@echo 'make test-windows-go  the Go tests as Windows programs, under Wine'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make interop-windows  the same with programs for Windows, under Wine'
 	@echo 'make bench      measure on this machine, beside the floors'
@@ -50,8 +49,12 @@ test-go:
 		cd ../../interop/go && go vet ./...; \
 	else echo 'skipped: the Go tests'; fi
 
-# Sets up what it needs in $(WINDOWS), which takes minutes the first time.
-test-windows: test-windows-c
+# Everything that runs under Wine, in each language and between them. Sets up what it needs in
+# $(WINDOWS), which takes minutes the first time. At the end Wine's own programs are stopped, too.
+test-windows: test-windows-rust test-windows-c test-windows-go interop-windows
+	@. $(WINDOWS)/env.sh && /usr/lib/wine/wineserver64 -k || true
+
+test-windows-rust: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	. $(WINDOWS)/env.sh && $$NETIPC_CLIPPY -p netipc-proto -p netipc --all-targets -- -D warnings && \
 	$(CARGO) test -p netipc-proto -p netipc
