@@ -29,7 +29,10 @@ pub(crate) fn as_nobody(run_dir: &Path, args: &[&str]) -> Output {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = place.path().join("netipc");
-    fs::copy(env!("CARGO_BIN_EXE_netipc"), &program).unwrap();
+    // Another process copies: a child that another test starts meanwhile would inherit a descriptor
+    // of this one, and what is open for writing is not executed.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_netipc")).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mut command = Command::new(program);
     command.arg("--run-dir").arg(run_dir).args(args).stdin(Stdio::null());
     command.uid(NOBODY).gid(NOBODY).output().unwrap()
