@@ -6,6 +6,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -47,10 +48,18 @@ fn failure(server: &str, client: &str, cell: &str) -> String {
     failure.to_owned()
 }
 
+/// Whether a process ends within some seconds: who was killed takes a moment to die.
 fn is_gone(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-    // A zombie that nobody has reaped yet is gone, too.
-    status.map_or(true, |status| status.rsplit(')').next().unwrap().starts_with(" Z"))
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        // A zombie that nobody has reaped yet is gone, too.
+        if status.map_or(true, |status| status.rsplit(')').next().unwrap().starts_with(" Z")) {
+            return true;
+        }
+        thread::yield_now();
+    }
+    false
 }
 
 #[test]
