@@ -120,7 +120,7 @@ interop-windows: rust-toolchain
 	@tools/windows-toolchain $(WINDOWS)
 	$(CARGO) build -p netipc-interop
 	(. $(WINDOWS)/env.sh && $(CARGO) build -p netipc-interop --bin netipc-interop-rust)
-	@target=$${CARGO_TARGET_DIR:-target}; wine=/usr/lib/wine/wine64; mkdir -p $(BUILD)/interop; \
+	@target=$${CARGO_TARGET_DIR:-target}; wine=$(WINDOWS)/wine; mkdir -p $(BUILD)/interop; \
 	cp $$target/x86_64-pc-windows-gnu/debug/netipc-interop-rust.exe $(BUILD)/interop; \
 	peers=(--peer "w-rust=$$wine $(abspath $(BUILD))/interop/netipc-interop-rust.exe" --dir-prefix w-rust=Z:); \
 	if tools/go-usable; then \
