@@ -17,7 +17,7 @@ usage: netipc-interop [options]
                         peers are paired only with those that find it where they do
   --peers DIR           where the built-in peers are, if not beside this program
   --without NAME        leaves a built-in peer out
-  --transport NAME      socket or shm alone
+  --transport NAME      socket, shm or ring alone
   --only TEXT           cells with TEXT in their name, such as 'echo' or 'go to rust'
   --quick               fewer keys, items and rounds
   --deadline SECONDS    how long a cell may take (30)

@@ -9,10 +9,11 @@ use anyhow::{Error, bail};
 pub(crate) enum Transport {
     Socket,
     Shared,
+    Rings,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Transport; 2] = [Transport::Socket, Transport::Shared];
+    pub(crate) const ALL: [Transport; 3] = [Transport::Socket, Transport::Shared, Transport::Rings];
 }
 
 impl fmt::Display for Transport {
@@ -20,6 +21,7 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Transport::Socket => "socket",
             Transport::Shared => "shm",
+            Transport::Rings => "ring",
         })
     }
 }
@@ -31,7 +33,8 @@ impl FromStr for Transport {
         match word {
             "socket" => Ok(Transport::Socket),
             "shm" => Ok(Transport::Shared),
-            _ => bail!("{word}: neither socket nor shm"),
+            "ring" => Ok(Transport::Rings),
+            _ => bail!("{word}: neither socket nor shm nor ring"),
         }
     }
 }
@@ -64,8 +67,8 @@ pub(crate) struct Scenario {
 
 /// All scenarios; with `quick` ones of fewer keys and rounds.
 pub(crate) fn all(quick: bool) -> Vec<Scenario> {
-    use Transport::{Shared, Socket};
-    const BOTH: &[Transport] = &Transport::ALL;
+    use Transport::{Rings, Shared, Socket};
+    const EACH: &[Transport] = &Transport::ALL;
     let scenario = |name, title: &str, flow, words: &[String], transports| Scenario {
         name,
         title: title.into(),
@@ -79,21 +82,21 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
     let pipeline = [format!("rounds={}", pick(50, 5)), "depth=16".into()];
     let mut all = vec![
         scenario("codec", "codec", Flow::Compare, &[], &[Socket]),
-        scenario("echo", "echo", Flow::Ask, &[], BOTH),
-        scenario("pipeline", "pipe", Flow::Ask, &pipeline, &[Socket]),
-        scenario("snapshot", "snap", Flow::Ask, &items, BOTH),
+        scenario("echo", "echo", Flow::Ask, &[], EACH),
+        scenario("pipeline", "pipe", Flow::Ask, &pipeline, &[Socket, Rings]),
+        scenario("snapshot", "snap", Flow::Ask, &items, EACH),
     ];
     for (name, group) in [("lookup-cgroups", "lookup cgroups"), ("lookup-apps", "lookup apps")] {
         // So little room that each takes many requests.
         for (keys, bytes) in [(16, 512), (pick(8192, 512), 4096), (pick(65536, 4096), 16384)] {
             let words = [format!("keys={keys}"), format!("response_bytes={bytes}")];
-            let lookup = scenario(name, &keys.to_string(), Flow::Ask, &words, BOTH);
+            let lookup = scenario(name, &keys.to_string(), Flow::Ask, &words, EACH);
             all.push(Scenario { group, ..lookup });
         }
     }
     all.extend([
-        scenario("cache", "cache", Flow::Ask, &items, BOTH),
-        scenario("retry", "retry", Flow::Restart, &[], BOTH),
+        scenario("cache", "cache", Flow::Ask, &items, EACH),
+        scenario("retry", "retry", Flow::Restart, &[], EACH),
         scenario("fallback", "fall", Flow::Detour, &[], &[Shared]),
     ]);
     all

@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use netipc::{
     Client, ClientOptions, Handler, Server, ServerOptions, SessionOptions, proto::Service,
+    transport::Carrier,
 };
 
 use task::{Scenario, Task, Transport};
@@ -50,6 +51,10 @@ fn play(words: &[String]) -> Result<()> {
     let Some(task) = Task::parse(task) else { return say("UNSUPPORTED") };
     // Where endpoints are no files there is no way to part one from its shared memory.
     if task.scenario == Scenario::Fallback && std::env::consts::FAMILY == "windows" {
+        return say("UNSUPPORTED");
+    }
+    let has_rings = SessionOptions::rings() != SessionOptions::shared_memory();
+    if task.transport == Transport::Rings && !has_rings {
         return say("UNSUPPORTED");
     }
     let meeting = Meeting { dir: Path::new(dir), service, task };
@@ -117,11 +122,21 @@ fn connected<S: Service>(meeting: &Meeting<'_>) -> Result<Client<S>> {
     let Some(session) = client.session() else {
         bail!("no session: {}", client.last_error().context("and no reason for it")?);
     };
-    // Where shared memory cannot be had the socket is what is wanted.
-    let wanted =
-        meeting.task.transport == Transport::Shared && meeting.task.scenario != Scenario::Fallback;
-    ensure!(session.is_shared_memory() == wanted, "the session is over the other transport");
+    ensure_over(session.carrier(), meeting)?;
     Ok(client)
+}
+
+/// Fails unless this is the transport that was asked for.
+fn ensure_over(carrier: Carrier, meeting: &Meeting<'_>) -> Result<()> {
+    let wanted = match meeting.task.transport {
+        // Where shared memory cannot be had the socket is what is wanted.
+        _ if meeting.task.scenario == Scenario::Fallback => Carrier::Socket,
+        Transport::Socket => Carrier::Socket,
+        Transport::Shared => Carrier::SharedMemory,
+        Transport::Rings => Carrier::Rings,
+    };
+    ensure!(carrier == wanted, "the session is over another transport: {carrier:?}");
+    Ok(())
 }
 
 fn options(meeting: &Meeting<'_>) -> ClientOptions {
@@ -132,6 +147,7 @@ fn session(transport: Transport) -> SessionOptions {
     match transport {
         Transport::Socket => SessionOptions::default(),
         Transport::Shared => SessionOptions::shared_memory(),
+        Transport::Rings => SessionOptions::rings(),
     }
 }
 

@@ -9,7 +9,7 @@ use netipc::{
     transport::{Listener, ListenerOptions, Session},
 };
 
-use crate::{Meeting, Transport, data, say, session, task::Scenario, wait_for_the_end};
+use crate::{Meeting, data, ensure_over, say, session, task::Scenario, wait_for_the_end};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const CODE: u16 = 1000;
@@ -97,8 +97,7 @@ pub(crate) fn pipeline(meeting: &Meeting<'_>) -> Result<()> {
 fn connect(meeting: &Meeting<'_>) -> Result<Session> {
     let session =
         Session::connect(meeting.dir, meeting.service, &limits(meeting), Wait::at_most(LIMIT))?;
-    let wanted = meeting.task.transport == Transport::Shared;
-    ensure!(session.is_shared_memory() == wanted, "the session is over the other transport");
+    ensure_over(session.carrier(), meeting)?;
     ensure!(session.agreement().agreed_packet_size == PACKET, "other packets were agreed on");
     Ok(session)
 }

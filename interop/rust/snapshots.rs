@@ -9,10 +9,9 @@ use netipc::{
         CgroupsSnapshot,
         cgroups_snapshot::{Builder, Cgroup, SnapshotRequest},
     },
-    transport::Carrier,
 };
 
-use crate::{Meeting, connected, data, options, run, say, task::Transport};
+use crate::{Meeting, connected, data, ensure_over, options, run, say};
 
 pub(crate) fn serve(meeting: &Meeting<'_>) -> Result<()> {
     let (items, generation) = (meeting.task.items, meeting.task.generation);
@@ -46,10 +45,7 @@ pub(crate) fn keep(meeting: &Meeting<'_>) -> Result<()> {
             ensure!(missing.is_none(), "another hash leads to {missing:?}");
         }
     }
-    let carrier = cache.status().carrier.context("no transport after a refresh")?;
-    let shared = carrier == Carrier::SharedMemory;
-    ensure!(shared == (meeting.task.transport == Transport::Shared), "over the other transport");
-    Ok(())
+    ensure_over(cache.status().carrier.context("no transport after a refresh")?, meeting)
 }
 
 /// Asks, lets the server be replaced, and asks its successor without connecting first.

@@ -19,6 +19,7 @@ pub(crate) enum Scenario {
 pub(crate) enum Transport {
     Socket,
     Shared,
+    Rings,
 }
 
 /// The words.
@@ -89,6 +90,7 @@ fn transport(word: &str) -> Option<Transport> {
     match word {
         "socket" => Some(Transport::Socket),
         "shm" => Some(Transport::Shared),
+        "ring" => Some(Transport::Rings),
         _ => None,
     }
 }
