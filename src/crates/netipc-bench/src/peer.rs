@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     floors,
-    meter::measure,
+    meter::{Apart, measure},
     product,
     task::{Scenario, Task},
 };
@@ -37,10 +37,11 @@ impl Case<'_> {
     }
 
     /// Measures `steps`, one thread each, and reports; returns when the driver has left.
-    pub(crate) fn measure<F>(&self, calls_per_step: u64, mut steps: Vec<F>) -> Result<()>
+    pub(crate) fn measure<F>(&self, calls_per_step: u64, steps: Vec<F>) -> Result<()>
     where
         F: FnMut() -> Result<()> + Send,
     {
+        let mut steps: Vec<_> = steps.into_iter().map(Apart).collect();
         let tally = measure(&self.task, calls_per_step, &mut steps, || {
             say("READY")?;
             wait_for_go()?;
