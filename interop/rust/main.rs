@@ -53,7 +53,7 @@ fn play(words: &[String]) -> Result<()> {
     if task.scenario == Scenario::Fallback && std::env::consts::FAMILY == "windows" {
         return say("UNSUPPORTED");
     }
-    let has_rings = SessionOptions::rings() != SessionOptions::shared_memory();
+    let has_rings = SessionOptions::shared_memory() != SessionOptions::published_shared_memory();
     if task.transport == Transport::Rings && !has_rings {
         return say("UNSUPPORTED");
     }
@@ -146,8 +146,8 @@ fn options(meeting: &Meeting<'_>) -> ClientOptions {
 fn session(transport: Transport) -> SessionOptions {
     match transport {
         Transport::Socket => SessionOptions::default(),
-        Transport::Shared => SessionOptions::shared_memory(),
-        Transport::Rings => SessionOptions::rings(),
+        Transport::Shared => SessionOptions::published_shared_memory(),
+        Transport::Rings => SessionOptions::shared_memory(),
     }
 }
 

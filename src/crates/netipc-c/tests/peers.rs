@@ -77,7 +77,7 @@ impl Drop for Serving {
 }
 
 fn shared_memory() -> ClientOptions {
-    ClientOptions { session: SessionOptions::shared_memory(), ..ClientOptions::default() }
+    ClientOptions { session: SessionOptions::published_shared_memory(), ..ClientOptions::default() }
 }
 
 #[test]
@@ -116,8 +116,10 @@ fn a_c_client_and_a_c_cache_ask_a_rust_provider() {
         reply.push(&Cgroup { hash: 0x0d1c_6440, options: 0, enabled: 1, name, path })?;
         Ok(())
     };
-    let options =
-        ServerOptions { session: SessionOptions::shared_memory(), ..ServerOptions::default() };
+    let options = ServerOptions {
+        session: SessionOptions::published_shared_memory(),
+        ..ServerOptions::default()
+    };
     let server =
         Server::<CgroupsSnapshot>::bind(&place.0, "cgroups-snapshot", options, handler).unwrap();
     let running = thread::spawn({

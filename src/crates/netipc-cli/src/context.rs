@@ -129,11 +129,12 @@ pub fn session_options(transport: Transport, token: Token) -> SessionOptions {
     let options = match transport {
         Transport::Auto => SessionOptions::shared_memory(),
         Transport::Socket => SessionOptions::default(),
-        Transport::Shm => {
-            SessionOptions { supported_profiles: profile::SHM, ..SessionOptions::shared_memory() }
-        }
+        Transport::Shm => SessionOptions {
+            supported_profiles: profile::SHM,
+            ..SessionOptions::published_shared_memory()
+        },
         Transport::Ring => {
-            SessionOptions { supported_profiles: profile::RING, ..SessionOptions::rings() }
+            SessionOptions { supported_profiles: profile::RING, ..SessionOptions::shared_memory() }
         }
     };
     SessionOptions { auth_token: token.number(), response_growth_bytes: MAX_REPLY, ..options }

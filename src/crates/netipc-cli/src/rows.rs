@@ -121,6 +121,15 @@ pub fn transport_name(carrier: Carrier) -> &'static str {
     }
 }
 
+/// What carries a client's messages, within a sentence.
+pub fn carrier_words(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Rings => "rings",
+        Carrier::SharedMemory => "shared memory",
+        _ => "socket",
+    }
+}
+
 /// A time as people read it: `84 ns`, `1.2 ms`, `3.4 s`.
 pub fn time(time: Duration) -> String {
     let nanos = time.as_nanos() as f64;

@@ -69,7 +69,7 @@ fn another_user_is_denied_and_told_why() {
 }
 
 #[test]
-fn shared_memory_of_another_user_is_done_without_or_refused() {
+fn rings_with_another_user_work_and_a_region_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
         return eprintln!("skipped: only root can become somebody else");
     }
@@ -77,7 +77,7 @@ fn shared_memory_of_another_user_is_done_without_or_refused() {
     let provider = Provider::of_tree(tree.path(), &["--mode", "0666"]);
     let dir = provider.dir.path();
     let output = as_nobody(dir, &["snapshot"]);
-    assert!(stdout(&output).ends_with("socket\n"), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).ends_with("ring\n"), "{}{}", stdout(&output), stderr(&output));
     let output = as_nobody(dir, &["snapshot", "--transport", "shm"]);
     assert_eq!(output.status.code(), Some(1));
     let told = stderr(&output);
@@ -174,7 +174,7 @@ fn a_full_disk_behind_standard_output_is_told() {
 }
 
 #[test]
-fn a_full_tmpfs_costs_the_shared_memory_and_nothing_else() {
+fn a_full_tmpfs_costs_regions_and_nothing_else() {
     let tree = tree(&["a"]);
     // In a mount namespace of its own: a run directory on a tmpfs that is filled to the last page.
     let script = r#"
@@ -210,5 +210,5 @@ fn a_full_tmpfs_costs_the_shared_memory_and_nothing_else() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .map(|snapshot| snapshot["transport"].clone())
         .collect();
-    assert_eq!(transports, ["socket", "shm"]);
+    assert_eq!(transports, ["ring", "shm"]);
 }

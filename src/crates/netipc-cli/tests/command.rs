@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use provider::{Provider, cgroup, netipc, stderr, stdout, tree};
 
 #[test]
-fn a_snapshot_of_any_size_is_served_whole_over_both_transports() {
+fn a_snapshot_of_any_size_is_served_whole_over_every_transport() {
     for count in [297, 1_000, 4_749, 20_000] {
         let id = |number: usize| format!("system.slice/docker-{number:064x}.scope");
         // The root and the slice are cgroups too.
@@ -26,7 +26,7 @@ fn a_snapshot_of_any_size_is_served_whole_over_both_transports() {
         let tree = tree(&paths);
         cgroup(tree.path(), "system.slice");
         let provider = Provider::of_tree(tree.path(), &[]);
-        for transport in ["shm", "socket"] {
+        for transport in ["ring", "shm", "socket"] {
             let snapshot = provider.json(&["snapshot", "--transport", transport]);
             let items = snapshot["items"].as_array().unwrap();
             assert_eq!((items.len(), snapshot["transport"].as_str()), (count, Some(transport)));
@@ -60,7 +60,7 @@ fn looks_up_cgroups_and_says_what_is_known_of_each() {
         "STATUS   ORCH     NAME   PATH                         LABELS\n\
          known    systemd  nginx  /system.slice/nginx.service  unit=nginx.service slice=system.slice\n\
          unknown  -        -      /init.scope/x                -\n\
-         2 items, generation 1, shm\n"
+         2 items, generation 1, ring\n"
     );
     let output = provider.run(&["lookup", "cgroups", "/init.scope/x"]);
     assert_eq!(output.status.code(), Some(3));
@@ -196,7 +196,7 @@ fn lists_services_in_every_state() {
         ("foreign", "foreign"),
     ];
     assert_eq!(states(&listed), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-    assert_eq!(listed[0]["transport"], "shm");
+    assert_eq!(listed[0]["transport"], "ring");
     assert!(listed[0]["pid"].is_number());
     let other_token = provider.json(&["--auth", "7", "ls"]);
     assert_eq!(other_token[0]["state"], "auth");
@@ -212,7 +212,7 @@ fn lists_services_in_every_state() {
 fn pings_every_service() {
     let tree = tree::<&str>(&[]);
     let provider = Provider::of_tree(tree.path(), &[]);
-    for transport in ["shm", "socket"] {
+    for transport in ["ring", "shm", "socket"] {
         let measured = provider.json(&["ping", "--count", "10", "--transport", transport]);
         assert_eq!(measured.as_array().unwrap().len(), 2);
         assert_eq!(
@@ -344,8 +344,8 @@ fn the_demo_shows_all_acts_and_leaves_nothing_behind() {
     assert!(output.status.success(), "{}", stderr(&output));
     let facts = [
         "1/4",
-        "live  over shared memory",
-        "lookup of a cgroup over shm: median",
+        "live  over rings",
+        "lookup of a cgroup over rings: median",
         "systemd_nginx",
         "2/4",
         "live  over socket",

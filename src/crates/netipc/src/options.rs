@@ -54,22 +54,24 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// The usual options, with shared memory where both sides have it and the socket or pipe
-    /// otherwise. Of the profiles of Windows it takes the one that sleeps when it has to wait.
+    /// The usual options, with the best shared memory that both sides have: rings, else that of
+    /// Netdata plugin-ipc, and else the socket or pipe. Of the profiles of Windows it takes the one
+    /// that sleeps when it has to wait.
     pub fn shared_memory() -> Self {
+        let published = Self::published_shared_memory();
         SessionOptions {
-            supported_profiles: profile::BASELINE | USUAL_PROFILES,
-            preferred_profiles: USUAL_PROFILES,
-            ..Self::default()
+            supported_profiles: published.supported_profiles | RING_PROFILE,
+            preferred_profiles: published.preferred_profiles | RING_PROFILE,
+            ..published
         }
     }
 
-    /// The usual options, with rings where both sides have them, else the shared memory of Netdata
-    /// plugin-ipc, and else the socket.
-    pub fn rings() -> Self {
+    /// As [`shared_memory`](Self::shared_memory), but only what Netdata plugin-ipc has as well: no
+    /// rings.
+    pub fn published_shared_memory() -> Self {
         SessionOptions {
-            supported_profiles: profile::BASELINE | USUAL_PROFILES | RING_PROFILE,
-            preferred_profiles: USUAL_PROFILES | RING_PROFILE,
+            supported_profiles: profile::BASELINE | USUAL_PROFILES,
+            preferred_profiles: USUAL_PROFILES,
             ..Self::default()
         }
     }

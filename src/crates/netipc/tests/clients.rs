@@ -289,7 +289,7 @@ fn fewer_than_one_worker_is_one() {
 #[test]
 fn workers_do_not_limit_the_sessions_over_shared_memory() {
     let dir = Dir::new();
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let _server = increment_server(&dir, ServerOptions { workers: 1, ..served(&session) });
     let mut clients: Vec<_> =
         (0..6).map(|_| client::<Increment>(&dir, "increment", &session)).collect();

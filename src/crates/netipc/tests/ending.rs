@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(10);
 #[test]
 fn a_server_that_stops_ends_a_call_over_shared_memory_before_its_deadline() {
     let dir = Dir::new();
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let (entered, entries) = mpsc::channel();
     let handler = move |_: &u64, _: &mut increment::Number<'_>| {
         entered.send(()).unwrap();

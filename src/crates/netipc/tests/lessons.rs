@@ -24,7 +24,7 @@ use netipc::{
 
 /// Both ends of a session over shared memory.
 fn shared_session(dir: &Dir) -> (Session, Session) {
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let options = ListenerOptions { session: session.clone(), ..ListenerOptions::default() };
     let listener = Listener::bind(dir, "raw", &options).unwrap();
     let wait = Wait::at_most(PATIENCE);
@@ -76,8 +76,10 @@ fn over_shared_memory_a_request_waits_for_the_response_to_the_one_before() {
 #[test]
 fn limits_that_no_region_can_hold_leave_the_socket() {
     for limit in [u32::MAX, u32::MAX - 31, u32::MAX - 32, u32::MAX - 64] {
-        let session =
-            SessionOptions { max_response_payload_bytes: limit, ..SessionOptions::shared_memory() };
+        let session = SessionOptions {
+            max_response_payload_bytes: limit,
+            ..SessionOptions::published_shared_memory()
+        };
         let dir = Dir::new();
         let _server = increment_server(&dir, served(&session));
         let mut client = client::<Increment>(&dir, "increment", &session);
@@ -181,13 +183,13 @@ fn what_fails_leaves_no_descriptor_behind() {
     }
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let dir = Dir::new();
-    let guarded = SessionOptions { auth_token: 7, ..SessionOptions::shared_memory() };
+    let guarded = SessionOptions { auth_token: 7, ..SessionOptions::published_shared_memory() };
     let server = increment_server(&dir, served(&guarded));
     let _stream = std::os::unix::net::UnixListener::bind(dir.join("foreign.sock")).unwrap();
     std::fs::create_dir_all(dir.join("full.sock/entry")).unwrap();
     let attempt = || {
         for service in ["increment", "foreign", "missing", "full", "bad name"] {
-            let options = SessionOptions::shared_memory();
+            let options = SessionOptions::published_shared_memory();
             let mut client = patient::<Increment>(&dir, service, &options, PATIENCE);
             client.refresh();
             assert!(!client.ready());

@@ -142,17 +142,18 @@ fn a_session_that_breaks_in_the_middle_costs_one_request_not_all() {
 
 #[test]
 fn a_lookup_goes_on_over_another_carrier() {
-    let (dir, fake, mut client) = by_hand_within(&SessionOptions::shared_memory(), |listener| {
-        let peer = listener.session();
-        serve(&peer, |keys| reply(7, &[(keys[0], Says::Known), (keys[1], Says::Exceeded)]));
-        peer.receive_message().unwrap();
-        // Its successor is there before it hangs up.
-        let dir = listener.dir();
-        drop(listener);
-        let successor = lookup_server(&dir, &SessionOptions::shared_memory());
-        drop(peer);
-        successor
-    });
+    let (dir, fake, mut client) =
+        by_hand_within(&SessionOptions::published_shared_memory(), |listener| {
+            let peer = listener.session();
+            serve(&peer, |keys| reply(7, &[(keys[0], Says::Known), (keys[1], Says::Exceeded)]));
+            peer.receive_message().unwrap();
+            // Its successor is there before it hangs up.
+            let dir = listener.dir();
+            drop(listener);
+            let successor = lookup_server(&dir, &SessionOptions::published_shared_memory());
+            drop(peer);
+            successor
+        });
     assert!(!client.session().unwrap().is_shared_memory());
     let found = client.lookup(&[b"/a", b"/b"]).unwrap();
     let keys: Vec<_> = found.iter().map(|item| (item.key, item.value.is_ok())).collect();

@@ -207,7 +207,7 @@ fn without_room_for_shared_memory_the_socket_carries_the_messages() {
     let Some((_, dir)) = part() else {
         return process::on_small_file_system(TEST);
     };
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let _server = increment_server(&dir, served(&session));
     // Another program fills the file system before the client comes.
     let filler = dir.join("filler");
@@ -257,7 +257,7 @@ fn a_region_that_cannot_be_attached_costs_one_connection_and_is_tried_again_late
         assert_eq!(offer_of_shared_memory().receive(), None);
         baseline().await_hangup();
     });
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let mut client = patient::<Increment>(&dir, "increment", &session, SOON);
     let (changed, took) = timed(|| client.refresh());
     assert!(changed && client.ready());
@@ -297,7 +297,7 @@ fn without_another_profile_a_region_that_cannot_be_attached_is_the_end() {
 #[test]
 fn the_region_of_a_session_exists_when_the_client_hears_of_it() {
     let dir = Dir::new();
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let _server = increment_server(&dir, served(&session));
     let offer =
         netipc::proto::Hello { supported_profiles: profile::BASELINE | profile::SHM, ..hello() };

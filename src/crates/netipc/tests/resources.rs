@@ -48,7 +48,7 @@ fn no_descriptor_is_inherited_by_other_programs() {
     };
     let before = descriptors();
     let dir = Dir::new();
-    let session = SessionOptions::shared_memory();
+    let session = SessionOptions::published_shared_memory();
     let _server = increment_server(&dir, served(&session));
     let mut shared = client::<Increment>(&dir, "increment", &session);
     let mut plain = client::<Increment>(&dir, "increment", &SessionOptions::default());
@@ -78,7 +78,7 @@ fn sessions_over_sockets_take_no_threads_and_idle_ones_no_time() {
 #[test]
 fn sessions_over_rings_take_no_threads_and_idle_ones_no_time() {
     if process::alone("sessions_over_rings_take_no_threads_and_idle_ones_no_time") {
-        take_no_threads_and_no_time(&SessionOptions::rings());
+        take_no_threads_and_no_time(&SessionOptions::shared_memory());
     }
 }
 

@@ -28,7 +28,8 @@ fn wait() -> Wait<'static> {
 }
 
 fn connect(dir: &Dir) -> Session {
-    let session = Session::connect(dir, "increment", &SessionOptions::rings(), wait()).unwrap();
+    let session =
+        Session::connect(dir, "increment", &SessionOptions::shared_memory(), wait()).unwrap();
     assert_eq!(session.carrier(), Carrier::Rings);
     session
 }
@@ -54,7 +55,7 @@ fn is_readable(session: &Session, patience: Duration) -> bool {
 #[test]
 fn a_hundred_requests_are_in_flight_at_once() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::rings()));
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let mut session = connect(&dir);
     for round in 0..50 {
         let ids = round * 100..(round + 1) * 100;
@@ -72,7 +73,7 @@ fn a_hundred_requests_are_in_flight_at_once() {
 #[test]
 fn a_client_that_does_not_listen_is_held_back_and_loses_nothing() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::rings()));
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let mut session = connect(&dir);
     let mut sent = 0u64;
     // Until both rings are full, however long the server takes to fill its own.
@@ -102,7 +103,7 @@ fn a_client_that_does_not_listen_is_held_back_and_loses_nothing() {
 #[test]
 fn one_server_serves_all_carriers_at_once() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::rings()));
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let mut clients: Vec<_> = carriers()
         .into_iter()
         .map(|(name, session)| (name, client::<Increment>(&dir, "increment", &session)))
@@ -118,8 +119,8 @@ fn one_server_serves_all_carriers_at_once() {
 #[test]
 fn rings_are_used_only_where_both_sides_offer_them() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
-    let mut modern = client::<Increment>(&dir, "increment", &SessionOptions::rings());
+    let _server = increment_server(&dir, served(&SessionOptions::published_shared_memory()));
+    let mut modern = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
     assert!(is_over(&modern, "shared memory"));
     assert_eq!(modern.call(1).unwrap(), 2);
 }
@@ -133,7 +134,7 @@ fn a_thousand_sessions_share_four_workers() {
     let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
     let dir = Dir::new();
-    let session = SessionOptions::rings();
+    let session = SessionOptions::shared_memory();
     let options = ServerOptions { workers: 4, backlog: 128, ..served(&session) };
     let before = process::threads().len();
     let server = increment_server(&dir, options);
@@ -151,7 +152,8 @@ fn a_thousand_sessions_share_four_workers() {
 fn its_descriptor_tells_of_answers_and_of_the_end() {
     let dir = Dir::new();
     let listener =
-        Listener::bind(&dir, "increment", &listener_options(SessionOptions::rings())).unwrap();
+        Listener::bind(&dir, "increment", &listener_options(SessionOptions::shared_memory()))
+            .unwrap();
     let server = std::thread::spawn(move || listener.accept(wait()).unwrap());
     let mut client = connect(&dir);
     let mut server = server.join().unwrap();
@@ -187,12 +189,12 @@ fn nothing_is_left_of_sessions_that_are_over() {
     }
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let dir = Dir::new();
-    let server = increment_server(&dir, served(&SessionOptions::rings()));
+    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     still_serves(&dir);
     common::await_that("the end of the session", || server.server.sessions() == 0);
     let before = descriptors();
     for _ in 0..20 {
-        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::rings());
+        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
         assert_eq!(client.call(1).unwrap(), 2);
     }
     common::await_that("the end of all sessions", || server.server.sessions() == 0);
@@ -212,9 +214,10 @@ fn sessions_take_no_bells_when_descriptors_are_scarce() {
     let few = rustix::process::Rlimit { current: Some(256), ..limit };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
     let dir = Dir::new();
-    let server = increment_server(&dir, served(&SessionOptions::rings()));
-    let mut clients: Vec<_> =
-        (0..40).map(|_| client::<Increment>(&dir, "increment", &SessionOptions::rings())).collect();
+    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+    let mut clients: Vec<_> = (0..40)
+        .map(|_| client::<Increment>(&dir, "increment", &SessionOptions::shared_memory()))
+        .collect();
     assert!(clients.iter().all(|client| is_over(client, "rings")));
     for number in 0..100 {
         for client in &mut clients {
@@ -250,7 +253,7 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
         return;
     }
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::rings()));
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let few = rustix::process::Rlimit { current: Some(64), ..limit };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
@@ -260,7 +263,7 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
     }
     // For both ends of a connection and nothing more.
     fillers.truncate(fillers.len() - 2);
-    let options = SessionOptions::rings();
+    let options = SessionOptions::shared_memory();
     let mut session = Session::connect(&dir, "increment", &options, wait()).unwrap();
     assert_eq!(session.carrier(), Carrier::Socket);
     session.send(&request(1), &1u64.to_ne_bytes(), wait()).unwrap();
@@ -299,7 +302,7 @@ fn a_client_that_is_given_nothing_useful_goes_on_without_rings() {
         }
     });
     for _ in 0..3 {
-        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::rings());
+        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
         assert!(is_over(&client, "socket"));
         assert_eq!(client.call(1).unwrap(), 2);
         let fallback = client.session().unwrap().fallback().unwrap();
@@ -339,8 +342,8 @@ fn announce(memory: &OwnedFd, number: u32, length: u32) {
 #[test]
 fn an_intruder_can_write_what_it_likes_and_loses_only_its_session() {
     let dir = Dir::new();
-    let server = increment_server(&dir, served(&SessionOptions::rings()));
-    let mut honest = client::<Increment>(&dir, "increment", &SessionOptions::rings());
+    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+    let mut honest = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
 
     // By the rules: a request by hand is answered.
     let (peer, _, memory, bell) = intruder(&dir);
@@ -412,7 +415,7 @@ fn an_intruder_can_write_what_it_likes_and_loses_only_its_session() {
 #[test]
 fn a_request_over_the_limit_is_refused_before_the_rest_of_it_comes() {
     let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::rings()));
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let (peer, agreement, memory, bell) = intruder(&dir);
     let too_long = agreement.agreed_max_request_payload_bytes + 1;
     let header = Header { payload_len: too_long, ..request(1) };

@@ -36,7 +36,7 @@ fn who_asks_for_it_waits_busily() {
     let server = increment_server(&dir, served(&both));
     for (session, expected) in [
         (busy(), profile::SHM_FUTEX),
-        (SessionOptions::shared_memory(), profile::SHM_HYBRID),
+        (SessionOptions::published_shared_memory(), profile::SHM_HYBRID),
         (SessionOptions::default(), profile::BASELINE),
     ] {
         let mut client = client::<Increment>(&dir, "increment", &session);

@@ -99,8 +99,8 @@ fn client_options(task: &Task) -> ClientOptions {
 fn session(task: &Task) -> SessionOptions {
     let usual = match task.transport {
         Transport::Socket => SessionOptions::default(),
-        Transport::Shared => SessionOptions::shared_memory(),
-        Transport::Ring => SessionOptions::rings(),
+        Transport::Shared => SessionOptions::published_shared_memory(),
+        Transport::Ring => SessionOptions::shared_memory(),
     };
     let bytes = |per_item: usize| u32::try_from(64 + per_item * task.items).unwrap_or(u32::MAX);
     match task.scenario {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netipc::{ClientState, transport::Carrier};
+use netipc::ClientState;
 
 use crate::{
     follow::View,
@@ -27,11 +27,7 @@ pub fn state_line(view: &View, look: Look) -> String {
         _ => ("provider lost", style::BAD),
     };
     let carrier = view.carrier.map(|carrier| {
-        let over = match carrier {
-            Carrier::Rings => "rings",
-            Carrier::SharedMemory => "shared memory",
-            _ => "socket",
-        };
+        let over = rows::carrier_words(carrier);
         if view.fresh { format!("over {over}") } else { format!("was over {over}") }
     });
     let took = view.refreshes.took.map(|took| format!("snapshot in {}", rows::time(took)));
@@ -122,6 +118,8 @@ pub fn table_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netipc::transport::Carrier;
+
     use crate::follow::Refreshes;
 
     const LOOK: Look = Look { width: Some(200), colors: false };

@@ -183,7 +183,7 @@ impl Changes {
                 item: None,
             })?);
         }
-        let transport = view.carrier.map_or("socket", rows::transport_name);
+        let transport = view.carrier.map_or("nothing", rows::carrier_words);
         let items = rows::count(view.rows.len(), "cgroup");
         note(format_args!("connected over {transport}: {items}"));
         Ok(())

@@ -64,10 +64,11 @@ fn add_one(asked: &u64, reply: &mut Number<'_>) -> Result<(), Declined> {
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("netipc-poll-loop-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let options = ListenerOptions { session: SessionOptions::rings(), ..Default::default() };
+    let options =
+        ListenerOptions { session: SessionOptions::shared_memory(), ..Default::default() };
     let listener = Listener::bind(&dir, "increment", &options)?;
 
-    let clients: Vec<_> = [SessionOptions::default(), SessionOptions::rings()]
+    let clients: Vec<_> = [SessionOptions::default(), SessionOptions::shared_memory()]
         .into_iter()
         .map(|session| {
             let dir = dir.clone();

@@ -62,7 +62,7 @@ async fn ask(session: Session, numbers: &[u64]) -> netipc::Result<Vec<u64>> {
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("netipc-tokio-client-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let options = ServerOptions { session: SessionOptions::rings(), ..Default::default() };
+    let options = ServerOptions { session: SessionOptions::shared_memory(), ..Default::default() };
     let server = Server::<Increment>::bind(
         &dir,
         "increment",
@@ -79,7 +79,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let numbers: Vec<u64> = (0..10_000).map(|number| number * 3).collect();
-    for options in [SessionOptions::default(), SessionOptions::rings()] {
+    for options in [SessionOptions::default(), SessionOptions::shared_memory()] {
         let wait = Wait::at_most(Duration::from_secs(5));
         let session = Session::connect(&dir, "increment", &options, wait)?;
         let carrier = session.carrier();

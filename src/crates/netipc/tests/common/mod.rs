@@ -109,7 +109,8 @@ impl<S: Service> Drop for Running<S> {
 
 /// All carriers of this system, each as the options of a session over it.
 pub fn carriers() -> Vec<(&'static str, SessionOptions)> {
-    let (shared, rings) = (SessionOptions::shared_memory(), SessionOptions::rings());
+    let (shared, rings) =
+        (SessionOptions::published_shared_memory(), SessionOptions::shared_memory());
     let has_rings = rings != shared;
     let mut carriers = vec![("socket", SessionOptions::default()), ("shared memory", shared)];
     carriers.extend(has_rings.then_some(("rings", rings)));
