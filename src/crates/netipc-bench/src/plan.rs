@@ -39,6 +39,10 @@ pub(crate) enum Measure {
     /// CPU time of the client for a call.
     ClientCpu,
     CallsPerSecond,
+    /// The case beside itself: its p99 over its p50.
+    Tail,
+    /// The case beside itself: the mean of its slowest round over that of its best.
+    Slowest,
 }
 
 impl fmt::Display for Measure {
@@ -49,6 +53,8 @@ impl fmt::Display for Measure {
             Measure::Cpu => "CPU per call",
             Measure::ClientCpu => "client CPU per call",
             Measure::CallsPerSecond => "calls/s",
+            Measure::Tail => "p99",
+            Measure::Slowest => "slowest round",
         })
     }
 }
@@ -78,7 +84,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// A case held against the sum of some floors.
+/// A case held against the sum of some floors, or against itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
     /// Index of the case.
@@ -169,6 +175,7 @@ impl Planner<'_> {
         self.hold(call, &[flag], Measure::Mean, None);
         let ring = self.add("increment, ring", Across, increment_over_rings());
         self.hold(ring, &[flag], Measure::Mean, Some(Goal::AtMost(2.5)));
+        self.hold(ring, &[], Measure::Tail, Some(Goal::AtMost(10.0)));
         for placement in [Same, Unpinned] {
             let sleep = self.add("line ping-pong, sleep and wake", placement, line(Waiting::Block));
             let flag = self.add("line ping-pong, waiter flag", placement, line(Waiting::Flag));
@@ -179,6 +186,9 @@ impl Planner<'_> {
             let goal = (placement == Same).then_some(Goal::AtMost(1.5));
             self.hold(ring, &[sleep], Measure::Mean, goal);
             self.hold(ring, &[flag], Measure::Mean, None);
+            if placement == Unpinned {
+                self.hold(ring, &[], Measure::Slowest, Some(Goal::AtMost(3.0)));
+            }
         }
         self.add("line ping-pong, sleep and wake", Across, line(Waiting::Block));
     }
@@ -344,11 +354,13 @@ impl Planner<'_> {
                 let own = self.add(&name, Across, task.clone());
                 for (server, client) in &pairs {
                     let name = format!("{name}, {} to {}", client.name, server.name);
+                    // One language against this one. Of mixed pairs either side may be at fault.
+                    let goal = (server == client).then_some(Goal::AtMost(2.0));
                     let (server, client) = (server.clone(), client.clone());
                     let case = Case { name, placement: Across, task: task.clone(), server, client };
                     self.plan.cases.push(case);
                     let case = self.plan.cases.len() - 1;
-                    self.hold(case, &[own], Measure::Mean, None);
+                    self.hold(case, &[own], Measure::Mean, goal);
                     if task.scenario == Scenario::Increment {
                         self.hold(case, &[round_trip], Measure::Mean, None);
                     }

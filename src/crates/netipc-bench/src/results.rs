@@ -38,6 +38,8 @@ impl Sample {
             Measure::Cpu => self.cpu_ns_per_call(),
             Measure::ClientCpu => self.client_cpu_ns_per_call,
             Measure::CallsPerSecond => 1e9 / self.ns_per_call,
+            Measure::Tail => self.p99_ns as f64 / self.p50_ns as f64,
+            Measure::Slowest => self.ns_per_call,
         }
     }
 }
@@ -142,10 +144,22 @@ impl Ratio {
             let ratio = figure(sample.as_ref()?) / floor?;
             ratio.is_finite().then_some(ratio)
         };
-        let ratio = Summary::of(case.rounds.iter().enumerate().filter_map(ratio_in));
+        let held_against = |what: &str| vec![what.to_owned()];
+        let (ratio, floors) = match comparison.measure {
+            Measure::Slowest => {
+                let rounds = case.summary(figure);
+                let ratio = Summary::of(rounds.map(|rounds| rounds.max / rounds.min));
+                (ratio, held_against("its best round"))
+            }
+            Measure::Tail => (case.summary(figure), held_against("its p50")),
+            _ => {
+                let ratio = Summary::of(case.rounds.iter().enumerate().filter_map(ratio_in));
+                (ratio, floors.iter().map(|floor| floor.id()).collect())
+            }
+        };
         Ratio {
             case: case.id(),
-            floors: floors.iter().map(|floor| floor.id()).collect(),
+            floors,
             measure: comparison.measure.to_string(),
             ratio,
             goal: comparison.goal.map(|goal| goal.to_string()),
@@ -235,6 +249,19 @@ mod tests {
         let cases = [case("two", &[Some(5.0)]), case("one", &[Some(10.0)])];
         let ratio = compare(vec![1], Measure::CallsPerSecond, Goal::AtLeast(1.9), &cases);
         assert_eq!((ratio.ratio.unwrap().median, ratio.met), (2.0, Some(true)));
+    }
+
+    #[test]
+    fn a_case_is_held_against_itself() {
+        let mut call = case("call", &[Some(40.0), Some(10.0), None, Some(20.0)]);
+        let slowest = compare(vec![], Measure::Slowest, Goal::AtMost(3.0), &[call]);
+        assert_eq!((slowest.ratio.unwrap().median, slowest.met), (4.0, Some(false)));
+        assert_eq!(slowest.floors, ["its best round"]);
+        let sample = |p99_ns| Some(Sample { p50_ns: 100, p99_ns, ..Sample::default() });
+        call = case("call", &[]);
+        call.rounds = [200, 900, 5_000].map(sample).into();
+        let tail = compare(vec![], Measure::Tail, Goal::AtMost(10.0), &[call]);
+        assert_eq!((tail.ratio.unwrap().median, tail.met), (9.0, Some(true)));
     }
 
     #[test]
