@@ -1,24 +1,18 @@
-//! Sessions over rings: many requests at a time, one descriptor to wait on, and peers that break
-//! the rules.
+//! Sessions over rings: many requests at a time, and one descriptor to wait on.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::{
-    os::fd::{AsFd, OwnedFd},
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::{
-    Dir, PATIENCE, carriers, client, increment_server, is_over,
-    peer::{Fake, Peer, RawListener, grant, hello},
-    process, served, still_serves,
+    Dir, PATIENCE, carriers, client, increment_server, is_over, process, served, still_serves,
 };
 use netipc::{
     ErrorKind, ServerOptions, SessionOptions, Wait,
     kinds::Increment,
-    proto::{Agreement, Header, Hello, Service, Status, handshake::profile},
+    proto::{Header, Service, Status},
     transport::{Carrier, Listener, ListenerOptions, Session},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -269,162 +263,4 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
     session.send(&request(1), &1u64.to_ne_bytes(), wait()).unwrap();
     let header = session.receive(wait()).unwrap();
     answer(&session, &header);
-}
-
-/// Grants rings, with these descriptors, to who asks for them.
-fn give(listener: &RawListener, handed: &[OwnedFd]) {
-    let peer = listener.accept();
-    let hello = peer.hello();
-    assert_ne!(hello.supported_profiles & profile::RING, 0);
-    let rings = Agreement {
-        server_supported_profiles: profile::RING,
-        selected_profile: profile::RING,
-        ..grant(&hello)
-    };
-    let handed: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
-    peer.send_with(&rings.packet(), &handed);
-    peer.await_hangup();
-}
-
-#[test]
-fn a_client_that_is_given_nothing_useful_goes_on_without_rings() {
-    let dir = Dir::new();
-    let file = || OwnedFd::from(std::fs::File::open("/proc/self/status").unwrap());
-    let fake = Fake::start(&dir, "increment", move |listener| {
-        for handed in [vec![], vec![file()], vec![file(), file(), file()]] {
-            give(&listener, &handed);
-            let peer = listener.accept();
-            let hello = peer.hello();
-            assert_eq!(hello.supported_profiles & profile::RING, 0);
-            peer.send(&grant(&hello).packet());
-            peer.answer(Status::Ok, &2u64.to_ne_bytes()).unwrap();
-            peer.await_hangup();
-        }
-    });
-    for _ in 0..3 {
-        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
-        assert!(is_over(&client, "socket"));
-        assert_eq!(client.call(1).unwrap(), 2);
-        let fallback = client.session().unwrap().fallback().unwrap();
-        assert_eq!(fallback.kind(), ErrorKind::Protocol, "{fallback}");
-    }
-    fake.finish();
-}
-
-/// A client that has the memory of its session, to do with it what it likes.
-fn intruder(dir: &Dir) -> (Peer, Agreement, OwnedFd, Option<OwnedFd>) {
-    let peer = Peer::connect(dir, "increment");
-    let hello = Hello { supported_profiles: profile::RING, ..hello() };
-    peer.send(&hello.packet());
-    let (packet, mut handed) = peer.receive_with();
-    let agreement = hello.agreement(&packet).unwrap();
-    assert!(agreement.uses_rings());
-    let memory = handed.remove(0);
-    let bell = (!handed.is_empty()).then(|| handed.remove(0));
-    (peer, agreement, memory, bell)
-}
-
-const SLOTS_AT: u64 = 1024;
-
-fn write(memory: &OwnedFd, at: u64, bytes: &[u8]) {
-    assert_eq!(rustix::io::pwrite(memory, bytes, at).unwrap(), bytes.len());
-}
-
-fn ring(bell: &Option<OwnedFd>) {
-    rustix::io::write(bell.as_ref().unwrap(), &1u64.to_ne_bytes()).unwrap();
-}
-
-fn announce(memory: &OwnedFd, number: u32, length: u32) {
-    let word = u64::from(length) << 32 | u64::from(number + 1);
-    write(memory, SLOTS_AT + 64 * u64::from(number), &word.to_ne_bytes());
-}
-
-#[test]
-fn an_intruder_can_write_what_it_likes_and_loses_only_its_session() {
-    let dir = Dir::new();
-    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
-    let mut honest = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
-
-    // By the rules: a request by hand is answered.
-    let (peer, _, memory, bell) = intruder(&dir);
-    write(&memory, SLOTS_AT + 8, &request(7).to_bytes());
-    write(&memory, SLOTS_AT + 8 + 32, &41u64.to_ne_bytes());
-    announce(&memory, 0, 40);
-    ring(&bell);
-    let answered = |memory: &OwnedFd| {
-        let mut slot = [0; 64];
-        let at = SLOTS_AT + 128 * 64;
-        assert_eq!(rustix::io::pread(memory, &mut slot, at).unwrap(), 64);
-        u64::from_ne_bytes(slot[40..48].try_into().unwrap())
-    };
-    common::await_that("an answer", || answered(&memory) == 42);
-    // And not by the rules: of no bytes, too long, no envelope, not what its envelope says.
-    drop(peer);
-    let broken: [&dyn Fn(&OwnedFd); 6] = [
-        &|memory| announce(memory, 0, 0),
-        &|memory| announce(memory, 0, u32::MAX),
-        &|memory| announce(memory, 0, 31),
-        &|memory| announce(memory, 0, 40),
-        &|memory| {
-            write(memory, SLOTS_AT + 8, &request(1).to_bytes());
-            announce(memory, 0, 41);
-        },
-        &|memory| {
-            // A part of a message, and then more than is left of it.
-            let header = Header { payload_len: 100, ..request(1) };
-            write(memory, SLOTS_AT + 8, &header.to_bytes());
-            announce(memory, 0, 56);
-            announce(memory, 1, 200);
-        },
-    ];
-    for (number, breaks) in broken.iter().enumerate() {
-        let (peer, _, memory, bell) = intruder(&dir);
-        breaks(&memory);
-        ring(&bell);
-        peer.await_hangup();
-        assert_eq!(honest.call(1).unwrap(), 2, "after {number}");
-    }
-    assert_eq!(honest.status().reconnect_count, 0);
-    // Claims that cannot be: seen once the server needs to know.
-    let (peer, _, memory, bell) = intruder(&dir);
-    write(&memory, 512, &u64::MAX.to_ne_bytes());
-    for turn in 0..2u32 {
-        for slot in 0..128 {
-            let id = u64::from(turn * 128 + slot);
-            let at = SLOTS_AT + 64 * u64::from(slot);
-            write(&memory, at + 8, &request(id).to_bytes());
-            let word = 40 << 32 | (id + 1);
-            write(&memory, at, &u64::to_ne_bytes(word));
-        }
-        ring(&bell);
-        let taken = || {
-            let mut word = [0; 8];
-            rustix::io::pread(&memory, &mut word, 384).unwrap();
-            u64::from_ne_bytes(word)
-        };
-        if turn == 0 {
-            common::await_that("the first turn", || taken() >= 96);
-        }
-    }
-    peer.await_hangup();
-    assert_eq!(honest.call(1).unwrap(), 2);
-    drop(honest);
-    common::await_that("the end of all sessions", || server.server.sessions() == 0);
-}
-
-#[test]
-fn a_request_over_the_limit_is_refused_before_the_rest_of_it_comes() {
-    let dir = Dir::new();
-    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
-    let (peer, agreement, memory, bell) = intruder(&dir);
-    let too_long = agreement.agreed_max_request_payload_bytes + 1;
-    let header = Header { payload_len: too_long, ..request(1) };
-    write(&memory, SLOTS_AT + 8, &header.to_bytes());
-    announce(&memory, 0, 56);
-    ring(&bell);
-    peer.await_hangup();
-    let mut slot = [0; 64];
-    rustix::io::pread(&memory, &mut slot, SLOTS_AT + 128 * 64).unwrap();
-    let response = Header::read(&slot[8..]).unwrap();
-    assert_eq!(response.transport_status, Status::LimitExceeded.code());
 }

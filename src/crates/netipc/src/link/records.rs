@@ -59,10 +59,8 @@ impl Session {
         while let Some(length) = ring.open()? {
             let message = match self.partial.take() {
                 Some(Partial { header, done }) => {
-                    // RR5
-                    let left = self.inbox.get_mut(done..len(&header)).unwrap_or_default();
-                    let record = left.get_mut(..length).ok_or(Fault::Length)?;
-                    ring.copy(0, record);
+                    ring.check_length(length, len(&header) - done)?;
+                    ring.copy(0, &mut self.inbox[done..][..length]);
                     Partial { header, done: done + length }
                 }
                 None => {
@@ -79,10 +77,7 @@ impl Session {
                     let header =
                         Header::read(head_of(&mut self.inbox)).map_err(Fault::Malformed)?;
                     self.rules.receive(&header).inspect_err(|_| self.refused = Some(header))?;
-                    // RR5
-                    if length > len(&header) {
-                        return Err(Fault::Trailing.into());
-                    }
+                    ring.check_length(length, len(&header))?;
                     if self.inbox.len() < len(&header) {
                         self.inbox.resize(len(&header), 0);
                     }

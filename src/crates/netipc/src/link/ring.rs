@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use netipc_proto::{Agreement, Role};
+use netipc_proto::{Agreement, Fault, Role};
 
 use super::{Link, Session};
 use crate::{
@@ -130,15 +130,22 @@ impl RingEnd {
         let context = "join a session over rings";
         let refuse = |why: &str| Error::new(ErrorKind::Protocol, format!("{context}: {why}"));
         let mut handed = handed.into_iter();
-        let memory = handed.next().ok_or_else(|| refuse("no memory came along"))?;
+        // RM0
+        let (memory, bells) = match [(); 4].map(|()| handed.next()) {
+            [Some(memory), None, ..] => (memory, None),
+            [Some(memory), Some(peer), Some(own), None] => (memory, Some([peer, own])),
+            _ => {
+                return Err(refuse("its memory did not come along, or not all that belongs to it"));
+            }
+        };
         let memory = RingMemory::attach(memory)?;
-        let bells = match (handed.next(), handed.next()) {
-            (None, _) => Bells::Packets,
-            // What a stranger gives can be made to block.
-            (Some(_), _) if !is_same_user(socket)? => return Err(refuse("bells of another user")),
-            (Some(peer), Some(own)) => Bells::events(socket, Signal::from(own), Signal::from(peer))
-                .map_err(|cause| Error::system(context, cause))?,
-            (Some(_), None) => return Err(refuse("one bell came along")),
+        let bells = match bells.map(|bells| bells.map(Signal::from)) {
+            None => Bells::Packets,
+            // RM7: what a stranger gives can be made to block.
+            Some(_) if !is_same_user(socket)? => return Err(refuse("bells of another user")),
+            Some([peer, own]) => {
+                Bells::events(socket, own, peer).map_err(|cause| Error::system(context, cause))?
+            }
         };
         Ok(RingEnd::new(Role::Client, memory, bells))
     }
@@ -223,6 +230,20 @@ impl RingEnd {
     /// [`ErrorKind::Protocol`].
     pub(crate) fn open(&self) -> Result<Option<usize>> {
         Ok(self.incoming.open()?)
+    }
+
+    /// Whether the record found has the length it must have (RR5) where `left` bytes of its message
+    /// are still to come. So nobody has to look at more records than the message needs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`].
+    pub(crate) fn check_length(&self, length: usize, left: usize) -> Result<()> {
+        match length == left.min(self.incoming.longest()) {
+            true => Ok(()),
+            false if length > left => Err(Fault::Trailing.into()),
+            false => Err(Fault::Length.into()),
+        }
     }
 
     /// Copies bytes of the record found, from `at` on, a multiple of 8, until `into` is full.
@@ -324,6 +345,9 @@ impl RingEnd {
                     self.hung_up = true;
                     break;
                 }
+                // The peer left without hearing our last knock. What it sent before is still there,
+                // and its end is what is received next.
+                Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(cause) => {
                     let error = Error::system("receive from the peer", cause);
                     return Err(error.with_kind(ErrorKind::Disconnected));
@@ -346,10 +370,11 @@ impl RingEnd {
         match &self.bells {
             Bells::Events { peer, .. } => peer.raise(),
             // Without room for it there are knocks that the peer has not heard yet.
-            Bells::Packets => {
-                let knocked = socket.send(&KNOCK, &[]);
-                knocked.map_err(|cause| Error::system("wake the peer", cause))?;
-            }
+            Bells::Packets => match socket.send(&KNOCK, &[]) {
+                // Who has gone need not be woken, and what it sent before is still to be taken.
+                Err(cause) if is_end(&cause) => {}
+                knocked => drop(knocked.map_err(|cause| Error::system("wake the peer", cause))?),
+            },
         }
         Ok(())
     }
@@ -389,6 +414,10 @@ impl Bells {
     fn events(socket: &Socket, own: Signal, peer: Signal) -> io::Result<Self> {
         Ok(Bells::Events { watch: Watch::new(&own, socket)?, own, peer })
     }
+}
+
+fn is_end(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn is_same_user(socket: &Socket) -> Result<bool> {

@@ -258,6 +258,11 @@ impl<T: Track> Reader<T> {
         Ok(Some(length as usize))
     }
 
+    /// The longest record there can be, in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        longest(&self.track) as usize
+    }
+
     /// Copies bytes of the record found, from `at` on, a multiple of 8, until `into` is full.
     ///
     /// Whatever `into` asks for beyond the record are some bytes of the ring.

@@ -4,6 +4,8 @@
 pub mod lookup;
 pub mod peer;
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod ring;
 
 use std::{
     ops::Deref,

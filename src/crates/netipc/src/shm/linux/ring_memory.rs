@@ -167,15 +167,15 @@ impl RingMemory {
             Error::new(ErrorKind::Protocol, context)
         };
         let file = File::from(fd);
-        // RM1: a file of another kind may lack what it takes to back a page when it is touched.
-        const TMPFS: i64 = 0x0102_1994;
-        if fstatfs(&file).map_err(|errno| system(errno.into()))?.f_type as i64 != TMPFS {
-            return Err(refuse("it is no anonymous memory"));
-        }
-        // RM2
+        // RM1, first of all: it is not asked of the file system, which may be one that never answers.
         let sealed = SealFlags::SHRINK | SealFlags::GROW;
         if !fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(sealed)) {
             return Err(refuse("its size is not sealed"));
+        }
+        // RM2: a file of another kind may lack what it takes to back a page when it is touched.
+        const TMPFS: i64 = 0x0102_1994;
+        if fstatfs(&file).map_err(|errno| system(errno.into()))?.f_type as i64 != TMPFS {
+            return Err(refuse("it is no anonymous memory"));
         }
         let size = usize::try_from(file.metadata().map_err(system)?.len()).unwrap_or(usize::MAX);
         // RM3

@@ -17,7 +17,7 @@ use rustix::{
 
 use super::socket::{Packet, Socket};
 
-/// How many descriptors come along at most. The kernel closes what is beyond.
+/// How many descriptors are sent along at most.
 const MOST: usize = 3;
 
 impl Socket {
@@ -40,8 +40,11 @@ impl Socket {
         }
     }
 
-    /// Receives one packet and the descriptors that came along, at most three. `None` if there is
-    /// none now.
+    /// Receives one packet and the descriptors that came along, at least as many as may be sent.
+    /// `None` if there is none now.
+    ///
+    /// If this process has no room for all of the descriptors it gets none: some of them would mean
+    /// something else.
     ///
     /// # Errors
     ///
@@ -61,6 +64,9 @@ impl Socket {
                     if let RecvAncillaryMessage::ScmRights(received) = message {
                         fds.extend(received);
                     }
+                }
+                if received.flags.contains(ReturnFlags::CTRUNC) {
+                    fds.clear();
                 }
                 Ok(Some(Packet {
                     len: received.bytes,

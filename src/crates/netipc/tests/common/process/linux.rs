@@ -45,6 +45,27 @@ pub fn on_small_file_system(test: &str) {
     }
 }
 
+/// Does `work` as a user who may do nothing special, in a thread of its own; threads that it starts
+/// are that user's as well. `None` where only this user can be had, which is said.
+pub fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped, needs root: what concerns other users");
+        return None;
+    }
+    let (user, group) = (rustix::fs::Uid::from_raw(65534), rustix::fs::Gid::from_raw(65534));
+    let done = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            // Linux keeps these for each thread, so the rest of the process stays as it is.
+            set_thread_res_gid(group, group, group).unwrap();
+            set_thread_res_uid(user, user, user).unwrap();
+            work()
+        });
+        worker.join()
+    });
+    Some(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
 /// The ids of the threads of this process.
 pub fn threads() -> Vec<u32> {
     let entries = fs::read_dir("/proc/self/task").unwrap();

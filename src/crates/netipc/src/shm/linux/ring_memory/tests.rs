@@ -122,5 +122,5 @@ fn refuses_what_is_no_memory_or_could_be_cut_short() {
         assert!(refusal(made(size, &header, sealed)).contains("cannot be"), "{value} at {at}");
     }
     let status = std::fs::File::open("/proc/self/status").unwrap();
-    assert!(refusal(status.into()).contains("no anonymous memory"));
+    assert!(refusal(status.into()).contains("not sealed"));
 }
