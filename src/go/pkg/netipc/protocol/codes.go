@@ -49,13 +49,20 @@ const (
 
 // Profiles are the carriers a peer can use, one bit each. Shared memory wins over
 // the baseline whenever both peers support it. ProfileSHMWaitAddr is reserved: do
-// not offer it.
+// not offer it. ProfileRing, rings in anonymous memory, is this library's own, on Linux
+// (PROTOCOL.md, section 27); peers that do not know it never meet it.
 const (
 	ProfileBaseline    uint32 = 0x01
 	ProfileSHMHybrid   uint32 = 0x02
 	ProfileSHMFutex    uint32 = 0x04
 	ProfileSHMWaitAddr uint32 = 0x08
+	ProfileRing        uint32 = 0x10
 )
+
+// ProfilesSharedMemory is what to put into SupportedProfiles and PreferredProfiles for
+// the best shared memory both sides have. What a system lacks is not offered by clients
+// and servers of services, nor by links.
+const ProfilesSharedMemory = ProfileBaseline | ProfileSHMHybrid | ProfileRing
 
 // Payload limits in bytes: what a configured zero means, and how far a limit that
 // was not configured may grow. The latter is policy, not protocol.

@@ -5,4 +5,5 @@ import "github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 var carriers = []carrier{
 	{"socket", protocol.ProfileBaseline},
 	{"shared memory", protocol.ProfileBaseline | protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex},
+	{"rings", protocol.ProfilesSharedMemory},
 }

@@ -2,7 +2,6 @@ package carrier
 
 import (
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
@@ -17,37 +16,25 @@ import (
 // ErrDuplicateMsgID, and ErrLimitExceeded from Send, the link is to be closed.
 type Link struct {
 	session *Session
-	without error // why the link does without shared memory, if it was to have it
+	without error // why the link does without the shared memory it was to have
 
 	// Only with shared memory:
 	shared   SharedMemory
 	watching chan struct{} // closed when nobody watches the connection any more
 	mayWrite bool          // what was written last has been answered
 	head     [protocol.HeaderSize]byte
-	message  []byte
-}
-
-// SharedMemory carries the messages of a link in place of its connection.
-type SharedMemory interface {
-	// Send sends head and body as one message, and never waits. Like all others it wraps
-	// session.ErrProtocol for what is the peer's doing.
-	Send(head, body []byte) error
-	// Next waits for a message and returns its length, which has been compared with what
-	// the shared memory can hold. The zero deadline is never.
-	Next(deadline time.Time) (uint32, error)
-	// CopyOut copies the start of that message.
-	CopyOut(buf []byte) error
-	// End makes Next fail with cause, after what messages there are; ErrAborted is before.
-	End(cause error)
-	// Close lets go of it, on the server's side for good.
-	Close()
+	inbox    inbox
 }
 
 // newLink takes ownership of a session, and of its shared memory unless that is nil.
 func newLink(s *Session, shared SharedMemory, without error) *Link {
 	l := &Link{session: s, shared: shared, without: without}
-	if shared != nil {
-		l.mayWrite = s.role == RoleClient
+	if shared == nil {
+		return l
+	}
+	l.inbox.rules = s.rules
+	l.mayWrite = s.role == RoleClient
+	if !shared.Traits().WaitsOnConn {
 		l.watching = make(chan struct{})
 		go l.watch()
 	}
@@ -75,16 +62,16 @@ func (l *Link) Agreement() *session.Agreement { return &l.session.agreed }
 // UsesSharedMemory tells what carries the messages.
 func (l *Link) UsesSharedMemory() bool { return l.shared != nil }
 
-// WithoutSharedMemory tells why the link does without shared memory although both
-// peers have it; nil if that is not so.
+// WithoutSharedMemory tells why messages do not travel through the shared memory that
+// was agreed on first; nil if that is not so.
 func (l *Link) WithoutSharedMemory() error { return l.without }
 
 // Send sends one message, until deadline at most; the zero time is never. It completes
 // the header as [Session.Send] does.
 //
 // It fails with ErrDuplicateMsgID or ErrLimitExceeded before anything is sent; with
-// ErrBadParam for a second message through shared memory before the first was
-// answered; with ErrSend, ErrTimeout or ErrAborted.
+// ErrBadParam for a second message, before the first was answered, through shared memory
+// that holds one at a time; with ErrSend, ErrTimeout or ErrAborted.
 func (l *Link) Send(h *protocol.Header, payload []byte, deadline time.Time) error {
 	if l.shared == nil {
 		return l.session.send(h, payload, deadline)
@@ -92,14 +79,14 @@ func (l *Link) Send(h *protocol.Header, payload []byte, deadline time.Time) erro
 	if l.session.conn.Interrupted() {
 		return l.session.sendFailed(protocol.ErrAborted)
 	}
-	if !l.mayWrite {
+	if !l.mayWrite && l.shared.Traits().OneMessage {
 		return l.session.refused(fmt.Errorf("%w: shared memory holds one message at a time", session.ErrBadParam))
 	}
 	if err := l.session.rules.Admit(h, len(payload)); err != nil {
 		return l.session.refused(err)
 	}
 	h.Encode(l.head[:])
-	if err := l.shared.Send(l.head[:], payload); err != nil {
+	if err := l.shared.Send(l.head[:], payload, deadline); err != nil {
 		return l.session.sendFailed(err)
 	}
 	l.mayWrite = false
@@ -114,59 +101,74 @@ func (l *Link) Receive(deadline time.Time) (protocol.Header, []byte, error) {
 	if l.shared == nil {
 		return l.session.receive(nil, deadline)
 	}
-	length, err := l.shared.Next(deadline)
+	for {
+		if err := l.takeRecord(deadline); err != nil {
+			return l.inbox.header, nil, err
+		}
+		if l.inbox.missing == 0 {
+			break
+		}
+		if l.shared.Traits().OneMessage {
+			err := fmt.Errorf("%w: %d bytes of payload are missing", session.ErrProtocol, l.inbox.missing)
+			return l.inbox.header, nil, l.session.broken(err)
+		}
+	}
+	payload, err := l.inbox.payload()
 	if err != nil {
-		return protocol.Header{}, nil, l.session.receiveFailed(err)
+		return l.inbox.header, nil, l.session.broken(err)
 	}
-	l.mayWrite = true
-	// One byte more than was agreed on is enough to see that it is too much.
-	longest := protocol.HeaderSize + uint64(l.session.rules.Incoming().PayloadBytes)
-	message := l.roomFor(int(min(uint64(length), longest+1)))
-	if err := l.shared.CopyOut(message); err != nil {
-		return protocol.Header{}, nil, l.session.receiveFailed(err)
-	}
-	h, payload, err := l.session.rules.Open(message)
-	if err != nil {
-		return h, nil, l.session.broken(err)
-	}
-	return h, payload, nil
+	return l.inbox.header, payload, nil
 }
 
-// roomFor returns the link's buffer, grown to hold n bytes.
-func (l *Link) roomFor(n int) []byte {
-	if len(l.message) < n {
-		l.message = make([]byte, 1<<bits.Len(uint(n-1)))
+// takeRecord waits for one record, and judges it.
+func (l *Link) takeRecord(deadline time.Time) error {
+	length, err := l.shared.Next(deadline)
+	if err != nil {
+		return l.session.receiveFailed(err)
 	}
-	return l.message[:n]
+	l.mayWrite = true
+	record, err := l.inbox.room(int(length))
+	if err != nil {
+		return l.session.broken(err)
+	}
+	if err := l.shared.CopyOut(record); err != nil {
+		return l.session.receiveFailed(err)
+	}
+	if err := l.inbox.put(record, int(length)); err != nil {
+		return l.session.broken(err)
+	}
+	return nil
 }
 
 // Interrupt makes Send and Receive fail with ErrAborted, now and later.
 func (l *Link) Interrupt() {
 	l.session.Interrupt()
-	l.abortWait()
+	if l.shared != nil {
+		// As the watcher does, if there is one, a moment later.
+		l.shared.Stop()
+		l.shared.End(protocol.ErrAborted)
+	}
 }
 
 // StopReceiving makes Receive fail with ErrAborted from now on; a message that was
 // received can still be answered.
 func (l *Link) StopReceiving() {
-	l.session.StopReceiving()
-	l.abortWait()
-}
-
-// abortWait does what the watcher would do a moment later, when Receive may have taken
-// another message.
-func (l *Link) abortWait() {
 	if l.shared != nil {
-		l.shared.End(protocol.ErrAborted)
+		l.shared.Stop() // while somebody still sees whether the peer is there
+		return
 	}
+	l.session.StopReceiving()
 }
 
 // Close closes the link, and ends what another goroutine is waiting for. Closing twice
 // does no harm.
 func (l *Link) Close() {
 	if l.shared != nil {
+		l.shared.End(ErrClosed)
 		l.session.Interrupt()
-		<-l.watching
+		if l.watching != nil {
+			<-l.watching
+		}
 		// Before the connection, which tells the peer that it is gone.
 		l.shared.Close()
 	}

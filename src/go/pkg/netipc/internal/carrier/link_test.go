@@ -37,11 +37,13 @@ type message struct {
 	length uint32
 }
 
-func (m message) Send(_, _ []byte) error         { return nil }
-func (m message) Next(time.Time) (uint32, error) { return m.length, nil }
-func (m message) CopyOut(buf []byte) error       { copy(buf, m.bytes); return nil }
-func (m message) End(error)                      {}
-func (m message) Close()                         {}
+func (m message) Traits() Traits                      { return Traits{OneMessage: true} }
+func (m message) Send(_, _ []byte, _ time.Time) error { return nil }
+func (m message) Next(time.Time) (uint32, error)      { return m.length, nil }
+func (m message) CopyOut(buf []byte) error            { copy(buf, m.bytes); return nil }
+func (m message) Stop()                               {}
+func (m message) End(error)                           {}
+func (m message) Close()                              {}
 
 func TestSharedMemoryOfAnyLengthTakesNoMoreRoomThanWasAgreed(t *testing.T) {
 	agreement := session.Agreement{MaxRequestPayloadBytes: 1024, MaxResponsePayloadBytes: 1024, MaxRequestBatchItems: 1, MaxResponseBatchItems: 1}
@@ -63,8 +65,8 @@ func TestSharedMemoryOfAnyLengthTakesNoMoreRoomThanWasAgreed(t *testing.T) {
 		if !errors.Is(err, c.want) || err == nil && len(payload) != 1024 {
 			t.Errorf("%+v: got %d bytes and %v", c, len(payload), err)
 		}
-		if len(l.message) > 2048 {
-			t.Errorf("%+v: a buffer of %d bytes", c, len(l.message))
+		if len(l.inbox.buffer) > 2048 {
+			t.Errorf("%+v: a buffer of %d bytes", c, len(l.inbox.buffer))
 		}
 		l.Close()
 	}

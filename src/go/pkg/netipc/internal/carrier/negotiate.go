@@ -8,41 +8,67 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
-// Regions are the shared memory of one endpoint's sessions.
-type Regions interface {
-	// Profiles are the profiles of shared memory this system has.
+// A Medium is a kind of shared memory this system has for the sessions of one endpoint.
+type Medium interface {
+	// Profiles are the profiles that mean it.
 	Profiles() uint32
-	// Make makes the shared memory of a session: room for what was agreed, not for what
-	// the server would have allowed, which may be much more.
-	Make(*session.Agreement) (SharedMemory, error)
+	// Make makes the shared memory of a session with the client of a connection: room for
+	// what was agreed, not for what the server would have allowed, which may be much more.
+	Make(Conn, *session.Agreement) (SharedMemory, error)
 	// Taken tells whether what Make failed with is that the session's name is in use.
 	Taken(error) bool
-	// Open opens what the server has made for a session.
-	Open(*session.Agreement) (SharedMemory, error)
+	// Open opens what the server at the other end of a connection has made for a session.
+	Open(Conn, *session.Agreement) (SharedMemory, error)
+}
+
+// Media are all kinds of shared memory a system has.
+type Media []Medium
+
+// Profiles are the profiles that mean any of them.
+func (m Media) Profiles() uint32 {
+	var all uint32
+	for _, medium := range m {
+		all |= medium.Profiles()
+	}
+	return all
+}
+
+// of returns what a profile means; nil is the connection.
+func (m Media) of(profile uint32) Medium {
+	for _, medium := range m {
+		if profile&medium.Profiles() != 0 {
+			return medium
+		}
+	}
+	return nil
 }
 
 // Dial makes a link with connect, which is given the profiles to offer: of those
 // configured, the ones this system has. If shared memory is agreed on and cannot be
-// opened, Dial connects a second time without it: a server that has agreed waits for
+// opened, Dial connects again without that kind: a server that has agreed waits for
 // messages there and nowhere else.
 //
 // It fails like connect, and with session.ErrNoProfile if nothing is left to offer.
-func Dial(name string, profiles uint32, regions Regions, connect func(profiles uint32) (*Session, error)) (*Link, error) {
+func Dial(name string, profiles uint32, media Media, connect func(profiles uint32) (*Session, error)) (*Link, error) {
 	var without error
-	for offer := usable(profiles, regions); offer != 0; offer &^= regions.Profiles() {
+	for offer := usable(profiles, media); offer != 0; {
 		s, err := connect(offer)
 		if err != nil {
 			return nil, err
 		}
-		if s.SelectedProfile&regions.Profiles() == 0 {
+		medium := media.of(s.SelectedProfile)
+		if medium == nil {
 			return newLink(s, nil, without), nil
 		}
-		shared, err := regions.Open(&s.agreed)
+		shared, err := medium.Open(s.conn, &s.agreed)
 		if err == nil {
-			return newLink(s, shared, nil), nil
+			return newLink(s, shared, without), nil
 		}
 		s.Close()
-		without = err
+		offer &^= medium.Profiles()
+		if without == nil {
+			without = err
+		}
 	}
 	if without == nil {
 		without = errNothingUsable
@@ -54,11 +80,11 @@ func Dial(name string, profiles uint32, regions Regions, connect func(profiles u
 var errNothingUsable = errors.New("no profile that this system has is configured")
 
 // usable leaves of configured profiles those this system has. 0 is the default.
-func usable(profiles uint32, regions Regions) uint32 {
+func usable(profiles uint32, media Media) uint32 {
 	if profiles == 0 {
 		profiles = protocol.ProfileBaseline
 	}
-	return profiles & (protocol.ProfileBaseline | regions.Profiles())
+	return profiles & (protocol.ProfileBaseline | media.Profiles())
 }
 
 // Accept agrees on a link with a client of the endpoint at name. If that is to have
@@ -66,28 +92,34 @@ func usable(profiles uint32, regions Regions) uint32 {
 // something else. Profiles this system does not have are not granted.
 //
 // It fails like Answer, and with session.ErrNoProfile. The connection is closed then.
-func Accept(ctx context.Context, c Conn, name string, terms session.Terms, regions Regions, nextID func() uint64) (*Link, error) {
-	terms.SupportedProfiles = usable(terms.SupportedProfiles, regions)
+func Accept(ctx context.Context, c Conn, name string, terms session.Terms, media Media, nextID func() uint64) (*Link, error) {
+	terms.SupportedProfiles = usable(terms.SupportedProfiles, media)
 	if terms.SupportedProfiles == 0 {
 		c.Close()
 		return nil, Fail(session.ErrNoProfile, errNothingUsable, "accept on %s", name)
 	}
 	var shared SharedMemory
 	var without error
-	agreement, err := Answer(ctx, c, name, func(hello []byte) ([]byte, session.Agreement, error) {
+	agreement, err := Answer(ctx, c, name, func(hello []byte) (reply []byte, agreed session.Agreement, err error) {
 		id := nextID()
-		reply, agreed, err := terms.Answer(hello, id)
-		if err != nil || !agreed.UsesSharedMemory() {
-			return reply, agreed, err
+		for {
+			reply, agreed, err = terms.Answer(hello, id)
+			medium := media.of(agreed.SelectedProfile)
+			if err != nil || medium == nil {
+				return reply, agreed, err
+			}
+			var failed error
+			if shared, failed = makeShared(medium, c, &agreed, nextID); failed == nil {
+				return terms.Answer(hello, agreed.SessionID)
+			}
+			if without == nil {
+				without = failed
+			}
+			id = agreed.SessionID
+			if terms.SupportedProfiles &^= medium.Profiles(); terms.SupportedProfiles == 0 {
+				return nil, agreed, without
+			}
 		}
-		if shared, without = makeRegion(regions, &agreed, nextID); without == nil {
-			return terms.Answer(hello, agreed.SessionID)
-		}
-		terms.SupportedProfiles &^= regions.Profiles()
-		if terms.SupportedProfiles == 0 {
-			return nil, agreed, without
-		}
-		return terms.Answer(hello, agreed.SessionID)
 	})
 	if err != nil {
 		if shared != nil {
@@ -98,13 +130,13 @@ func Accept(ctx context.Context, c Conn, name string, terms session.Terms, regio
 	return newLink(NewSession(RoleServer, name, c, &agreement), shared, without), nil
 }
 
-// makeRegion makes the shared memory of a session, with a later id if that of the
-// session is in use: a server before us may have left it.
-func makeRegion(regions Regions, agreed *session.Agreement, nextID func() uint64) (SharedMemory, error) {
+// makeShared makes the shared memory of a session, with a later id if that of the session
+// is in use: a server before us may have left it.
+func makeShared(medium Medium, c Conn, agreed *session.Agreement, nextID func() uint64) (SharedMemory, error) {
 	const tries = 64
 	for try := 1; ; try++ {
-		shared, err := regions.Make(agreed)
-		if err == nil || !regions.Taken(err) || try == tries {
+		shared, err := medium.Make(c, agreed)
+		if err == nil || !medium.Taken(err) || try == tries {
 			return shared, err
 		}
 		agreed.SessionID = nextID()

@@ -15,7 +15,8 @@
 // Sending: [Rules.Admit], then every packet of [Cut]; [Rules.Withdraw] if that
 // fails. Receiving: [Rules.Begin] with the first packet, [Join.Next] with each
 // further one while [Join.Missing] is not 0, then [Rules.Finish] with the payload.
-// A message that arrives in one piece, out of shared memory, goes to [Rules.Open].
+// Records out of shared memory have no headers but the first, so only Begin and Finish
+// see them. A message in one piece goes to [Rules.Open].
 //
 // The rules are those of PROTOCOL.md; T, RX, CH, HS and HC numbers are its names.
 package session

@@ -45,11 +45,6 @@ type Agreement struct {
 	SessionID               uint64
 }
 
-// UsesSharedMemory tells whether messages travel through shared memory.
-func (a *Agreement) UsesSharedMemory() bool {
-	return a.SelectedProfile&(protocol.ProfileSHMHybrid|protocol.ProfileSHMFutex) != 0
-}
-
 // WithDefaults replaces every zero that has a default. PacketSize has none here: it
 // depends on the carrier.
 func (t Terms) WithDefaults() Terms {
@@ -58,6 +53,13 @@ func (t Terms) WithDefaults() Terms {
 	t.MaxResponsePayloadBytes = orDefault(t.MaxResponsePayloadBytes, protocol.MaxPayloadDefault)
 	t.MaxRequestBatchItems = orDefault(t.MaxRequestBatchItems, 1)
 	t.MaxResponseBatchItems = orDefault(t.MaxResponseBatchItems, t.MaxRequestBatchItems)
+	return t
+}
+
+// Without leaves profiles out that a carrier cannot serve.
+func (t Terms) Without(profiles uint32) Terms {
+	t.SupportedProfiles &^= profiles
+	t.PreferredProfiles &^= profiles
 	return t
 }
 

@@ -22,6 +22,8 @@ type conn struct {
 	in   direction
 	out  direction
 
+	handed []int // descriptors that came along with a HELLO_ACK, until they are taken
+
 	closed atomic.Bool
 }
 

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // connectPause is between two attempts to connect to a server whose backlog is full.
@@ -35,6 +37,14 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 	if config == nil {
 		config = &ClientConfig{}
 	}
+	return greet(ctx, path, config, func(c *conn) session.Terms {
+		// Rings come with descriptors, for which a bare session has no place.
+		return config.terms(c).Without(protocol.ProfileRing)
+	})
+}
+
+// greet connects to the socket at path and agrees on a session.
+func greet(ctx context.Context, path string, config *ClientConfig, terms func(*conn) session.Terms) (*Session, error) {
 	within, cancel := context.WithTimeout(ctx, carrier.HandshakePatience)
 	defer cancel()
 	c, err := connect(within, path)
@@ -42,7 +52,7 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 		return nil, err
 	}
 	c.in.spinner = spin.New(config.Spin)
-	agreement, err := carrier.Greet(within, c, path, config.terms(c))
+	agreement, err := carrier.Greet(within, c, path, terms(c))
 	if err != nil {
 		return nil, err
 	}

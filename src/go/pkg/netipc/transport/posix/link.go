@@ -5,10 +5,11 @@ package posix
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // A Link moves whole messages between a client and a server, over the socket or, if
@@ -28,9 +29,9 @@ type Link struct {
 func (l *Link) Session() *Session { return &Session{l.Link.Session(), l.conn} }
 
 // Dial connects to a service in runDir and returns a link to it; a nil config is one of
-// defaults. If they agree on shared memory and it cannot be opened, Dial connects a
-// second time without it: a server that has agreed waits for messages there and nowhere
-// else. Profiles this system does not have are not offered.
+// defaults. If they agree on shared memory and it cannot be opened, Dial connects again
+// without that kind: a server that has agreed waits for messages there and nowhere else.
+// Profiles this system does not have are not offered.
 //
 // It fails like [ConnectContext], and with ErrNoProfile if nothing is left to offer.
 func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig) (*Link, error) {
@@ -43,13 +44,20 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 		offer = *config
 	}
 	var last *conn
-	link, err := carrier.Dial(path, offer.SupportedProfiles, regions{e, offer.Spin}, func(profiles uint32) (*carrier.Session, error) {
+	link, err := carrier.Dial(path, offer.SupportedProfiles, e.media(offer.Spin), func(profiles uint32) (*carrier.Session, error) {
 		offer.SupportedProfiles = profiles
-		s, err := ConnectContext(ctx, runDir, serviceName, &offer)
+		s, err := greet(ctx, path, &offer, func(c *conn) session.Terms {
+			if last = c; profiles&protocol.ProfileRing != 0 {
+				c.awaitHanded()
+			}
+			return offer.terms(c)
+		})
+		if err != nil || s.SelectedProfile != protocol.ProfileRing {
+			last.refuseHanded()
+		}
 		if err != nil {
 			return nil, err
 		}
-		last = s.conn
 		return s.Session, nil
 	})
 	if err != nil {
@@ -67,16 +75,9 @@ func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error
 	p.conn.in.spinner = spin.New(config.Spin)
 	terms := config.terms(p.conn)
 	terms.ResponseCeiling = p.listener.responseCeiling()
-	link, err := carrier.Accept(ctx, p.conn, p.listener.path, terms, regions{p.listener.endpoint, config.Spin}, p.listener.nextID)
+	link, err := carrier.Accept(ctx, p.conn, p.listener.path, terms, p.listener.endpoint.media(config.Spin), p.listener.nextID)
 	if err != nil {
 		return nil, err
 	}
 	return &Link{link, p.conn}, nil
-}
-
-// regions are the shared memory of an endpoint's sessions, which wait for messages as
-// spin says: see [carrier.Regions].
-type regions struct {
-	endpoint endpoint
-	spin     time.Duration
 }

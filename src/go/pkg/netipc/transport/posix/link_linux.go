@@ -12,7 +12,20 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
-const sharedProfiles = protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex
+// media are the kinds of shared memory of an endpoint's sessions, in which messages are
+// waited for as spin says.
+func (e endpoint) media(spin time.Duration) carrier.Media {
+	if !hasRings {
+		return carrier.Media{regions{e, spin}}
+	}
+	return carrier.Media{regions{e, spin}, rings{spin}}
+}
+
+// regions are the shared memory of Netdata plugin-ipc: see [carrier.Medium].
+type regions struct {
+	endpoint endpoint
+	spin     time.Duration
+}
 
 // A region is shared memory as a link sees it.
 type region struct{ *ShmContext }
@@ -22,9 +35,9 @@ func (r regions) region(c *ShmContext) region {
 	return region{c}
 }
 
-func (regions) Profiles() uint32 { return sharedProfiles }
+func (regions) Profiles() uint32 { return protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex }
 
-func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+func (r regions) Make(_ carrier.Conn, a *session.Agreement) (carrier.SharedMemory, error) {
 	request, response := a.MaxRequestPayloadBytes, a.MaxResponsePayloadBytes
 	const largest = math.MaxUint32 - protocol.HeaderSize
 	if request > largest || response > largest {
@@ -39,7 +52,7 @@ func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
 
 func (regions) Taken(err error) bool { return errors.Is(err, ErrShmAddrInUse) }
 
-func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
+func (r regions) Open(_ carrier.Conn, a *session.Agreement) (carrier.SharedMemory, error) {
 	c, err := ShmClientAttach(r.endpoint.dir, r.endpoint.service, a.SessionID)
 	if err != nil {
 		return nil, err
@@ -47,7 +60,11 @@ func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
 	return r.region(c), nil
 }
 
-func (r region) Send(head, body []byte) error { return blame(r.ShmContext.send(head, body)) }
+func (region) Traits() carrier.Traits { return carrier.Traits{OneMessage: true} }
+
+func (r region) Send(head, body []byte, _ time.Time) error {
+	return blame(r.ShmContext.send(head, body))
+}
 
 func (r region) Next(deadline time.Time) (uint32, error) {
 	length, err := r.ShmContext.next(deadline)
@@ -55,6 +72,8 @@ func (r region) Next(deadline time.Time) (uint32, error) {
 }
 
 func (r region) CopyOut(buf []byte) error { return blame(r.ShmContext.copyOut(buf)) }
+
+func (r region) Stop() { r.ShmContext.end(ErrAborted) }
 
 func (r region) End(cause error) { r.ShmContext.end(cause) }
 

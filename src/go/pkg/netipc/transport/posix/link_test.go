@@ -14,23 +14,30 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
-// carriers are the profiles links are tested with.
-func carriers() map[string]uint32 {
-	c := map[string]uint32{"socket": protocol.ProfileBaseline}
-	if sharedProfiles != 0 {
-		c["shared memory"] = protocol.ProfileBaseline | protocol.ProfileSHMHybrid
-	}
-	return c
+// A carrierCase is what links are tested with: profiles, and what to make the link in.
+type carrierCase struct {
+	profiles uint32
+	in       func(t testing.TB, make func())
 }
+
+func (c *carrierCase) mustLink(t testing.TB, server ServerConfig, client ClientConfig) (*Link, *Link) {
+	t.Helper()
+	server.SupportedProfiles, client.SupportedProfiles = c.profiles, c.profiles
+	var clientEnd, serverEnd *Link
+	c.in(t, func() { clientEnd, serverEnd = mustLink(t, mustListen(t, shortDir(t), server), &client) })
+	return clientEnd, serverEnd
+}
+
+func anywhere(_ testing.TB, make func()) { make() }
 
 // eachCarrier runs f as a subtest with the two ends of a link over each carrier.
 func eachCarrier(t *testing.T, f func(t *testing.T, client, server *Link)) {
-	for name, profiles := range carriers() {
+	for name, c := range carriers {
 		t.Run(name, func(t *testing.T) {
-			client, server := mustLink(t, mustListen(t, shortDir(t), ServerConfig{
-				SupportedProfiles: profiles, MaxRequestPayloadBytes: 5000, MaxRequestBatchItems: 10, MaxResponsePayloadBytes: 100000,
-			}), &ClientConfig{SupportedProfiles: profiles, MaxRequestPayloadBytes: 5000, MaxRequestBatchItems: 10})
-			if client.UsesSharedMemory() != (profiles != protocol.ProfileBaseline) || server.UsesSharedMemory() != client.UsesSharedMemory() {
+			client, server := c.mustLink(t,
+				ServerConfig{MaxRequestPayloadBytes: 5000, MaxRequestBatchItems: 10, MaxResponsePayloadBytes: 100000},
+				ClientConfig{MaxRequestPayloadBytes: 5000, MaxRequestBatchItems: 10})
+			if client.UsesSharedMemory() != (c.profiles != protocol.ProfileBaseline) || server.UsesSharedMemory() != client.UsesSharedMemory() {
 				t.Fatalf("%s is used: %v and %v", name, client.UsesSharedMemory(), server.UsesSharedMemory())
 			}
 			f(t, client, server)
@@ -89,8 +96,10 @@ func TestALinkGoesThereAndBack(t *testing.T) {
 			for i := range answer {
 				answer[i] = byte(id)
 			}
-			noError(t, server.Send(response(id), answer, soon()))
+			sent := make(chan error, 1)
+			go func() { sent <- server.Send(response(id), answer, soon()) }() // it may be longer than a ring
 			h, payload, err = client.Receive(soon())
+			noError(t, await(t, "Send returns", sent))
 			if err != nil || h.MessageID != id || string(payload) != string(answer) {
 				t.Fatalf("received %+v, %d bytes (%v)", h, len(payload), err)
 			}
@@ -232,9 +241,9 @@ func TestOffersOnlyWhatThisSystemHas(t *testing.T) {
 }
 
 func BenchmarkLinkRoundTrip(b *testing.B) {
-	for name, profiles := range carriers() {
+	for name, c := range carriers {
 		b.Run(name, func(b *testing.B) {
-			client, server := mustLink(b, mustListen(b, shortDir(b), ServerConfig{SupportedProfiles: profiles}), &ClientConfig{SupportedProfiles: profiles})
+			client, server := c.mustLink(b, ServerConfig{}, ClientConfig{})
 			go func() {
 				answer := response(1)
 				for {

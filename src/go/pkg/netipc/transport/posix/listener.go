@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // socketMode lets the server's user connect, and nobody else.
@@ -64,7 +65,7 @@ func Listen(runDir, serviceName string, config ServerConfig) (*Listener, error) 
 		_, _ = id.remove(path)
 		return nil, carrier.Fail(ErrSocket, err, "listen on %s: register the socket", path)
 	}
-	if config.SupportedProfiles&sharedProfiles != 0 {
+	if config.SupportedProfiles&(protocol.ProfileSHMHybrid|protocol.ProfileSHMFutex) != 0 {
 		// Only now, and under the lock: nobody else of this service is making regions.
 		e.sweepRegions()
 	}

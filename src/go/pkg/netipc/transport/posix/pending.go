@@ -8,6 +8,7 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // A Pending is a client that has connected and with which nothing is agreed yet. It
@@ -27,7 +28,7 @@ type Pending struct {
 // ErrProtocol.
 func (p *Pending) Handshake(ctx context.Context, sessionID uint64, config ServerConfig) (*Session, error) {
 	p.conn.in.spinner = spin.New(config.Spin)
-	terms := config.terms(p.conn)
+	terms := config.terms(p.conn).Without(protocol.ProfileRing)
 	agreement, err := carrier.Answer(ctx, p.conn, p.listener.path, func(hello []byte) ([]byte, session.Agreement, error) {
 		return terms.Answer(hello, sessionID)
 	})

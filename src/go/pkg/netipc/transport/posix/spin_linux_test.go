@@ -77,7 +77,7 @@ func TestALinkLooksAtSharedMemoryIfThatPaysUnlessItIsSwitchedOff(t *testing.T) {
 		}()
 		r := regions{spin: limit}.region(client)
 		return r, func(uint64) error {
-			if err := r.Send([]byte("x"), nil); err != nil {
+			if err := r.Send([]byte("x"), nil, time.Time{}); err != nil {
 				return err
 			}
 			_, err := r.Next(time.Time{})

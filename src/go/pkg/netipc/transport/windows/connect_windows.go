@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // Between two attempts to connect to a server that is about to make the next instance
@@ -46,7 +47,7 @@ func ConnectContext(ctx context.Context, runDir, serviceName string, config *Cli
 	if err != nil {
 		return nil, err
 	}
-	agreement, err := carrier.Greet(within, c, name, config.terms(c))
+	agreement, err := carrier.Greet(within, c, name, config.terms(c).Without(protocol.ProfileRing))
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 		offer = *config
 	}
 	var last *conn
-	link, err := carrier.Dial(e.pipeName(), offer.SupportedProfiles, regions{e, offer.AuthToken, offer.Spin}, func(profiles uint32) (*carrier.Session, error) {
+	link, err := carrier.Dial(e.pipeName(), offer.SupportedProfiles, carrier.Media{regions{e, offer.AuthToken, offer.Spin}}, func(profiles uint32) (*carrier.Session, error) {
 		offer.SupportedProfiles = profiles
 		s, err := ConnectContext(ctx, runDir, serviceName, &offer)
 		if err != nil {
@@ -67,7 +67,7 @@ func Dial(ctx context.Context, runDir, serviceName string, config *ClientConfig)
 func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error) {
 	terms := config.terms(p.conn)
 	terms.ResponseCeiling = p.listener.responseCeiling()
-	link, err := carrier.Accept(ctx, p.conn, p.listener.name, terms, regions{p.listener.endpoint, config.AuthToken, config.Spin}, p.listener.nextID)
+	link, err := carrier.Accept(ctx, p.conn, p.listener.name, terms, carrier.Media{regions{p.listener.endpoint, config.AuthToken, config.Spin}}, p.listener.nextID)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (p *Pending) Accept(ctx context.Context, config ServerConfig) (*Link, error
 }
 
 // regions are the shared memory of an endpoint's sessions, which wait for messages as
-// spin says: see [carrier.Regions].
+// spin says: see [carrier.Medium].
 type regions struct {
 	endpoint endpoint
 	token    uint64
@@ -93,7 +93,7 @@ func (r regions) region(c *WinShmContext) region {
 
 func (regions) Profiles() uint32 { return WinShmProfileHybrid | WinShmProfileBusywait }
 
-func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
+func (r regions) Make(_ carrier.Conn, a *session.Agreement) (carrier.SharedMemory, error) {
 	const largest = math.MaxUint32 - protocol.HeaderSize
 	request, response := a.MaxRequestPayloadBytes, a.MaxResponsePayloadBytes
 	if request > largest || response > largest {
@@ -109,7 +109,7 @@ func (r regions) Make(a *session.Agreement) (carrier.SharedMemory, error) {
 
 func (regions) Taken(err error) bool { return errors.Is(err, ErrWinShmAddrInUse) }
 
-func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
+func (r regions) Open(_ carrier.Conn, a *session.Agreement) (carrier.SharedMemory, error) {
 	c, err := WinShmClientAttach(r.endpoint.dir, r.endpoint.service, r.token, a.SessionID, a.SelectedProfile)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,9 @@ func (r regions) Open(a *session.Agreement) (carrier.SharedMemory, error) {
 // A region is shared memory as a link sees it.
 type region struct{ *WinShmContext }
 
-func (r region) Send(head, body []byte) error { return blame(r.send(head, body)) }
+func (region) Traits() carrier.Traits { return carrier.Traits{OneMessage: true} }
+
+func (r region) Send(head, body []byte, _ time.Time) error { return blame(r.send(head, body)) }
 
 func (r region) Next(deadline time.Time) (uint32, error) {
 	length, err := r.next(deadline)
@@ -128,6 +130,8 @@ func (r region) Next(deadline time.Time) (uint32, error) {
 }
 
 func (r region) CopyOut(buf []byte) error { return blame(r.copyOut(buf)) }
+
+func (r region) Stop() { r.end(ErrAborted) }
 
 func (r region) End(cause error) { r.end(cause) }
 

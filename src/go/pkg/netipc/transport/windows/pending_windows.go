@@ -5,6 +5,7 @@ import (
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // A Pending is a client that has connected and with which nothing is agreed yet. It
@@ -23,7 +24,7 @@ type Pending struct {
 // been told, with ErrAuthFailed, ErrNoProfile, ErrIncompatible, ErrLimitExceeded or
 // ErrProtocol.
 func (p *Pending) Handshake(ctx context.Context, sessionID uint64, config ServerConfig) (*Session, error) {
-	terms := config.terms(p.conn)
+	terms := config.terms(p.conn).Without(protocol.ProfileRing)
 	agreement, err := carrier.Answer(ctx, p.conn, p.listener.name, func(hello []byte) ([]byte, session.Agreement, error) {
 		return terms.Answer(hello, sessionID)
 	})
