@@ -5,8 +5,6 @@
 
 #include <sched.h>
 
-static const uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
-
 static int item_is(const nipc_cgroups_resp_view_t *view, uint32_t index, const char *name)
 {
     nipc_cgroups_item_view_t item;
@@ -14,18 +12,19 @@ static int item_is(const nipc_cgroups_resp_view_t *view, uint32_t index, const c
            strcmp(item.name.ptr, name) == 0 && item.name.len == strlen(name);
 }
 
-static void snapshot_arrives_over_socket_and_shared_memory(void)
+static void snapshot_arrives_whatever_carries_it(void)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         struct provider provider = {.items = 20, .generation = 3};
-        provider_start(&provider, "snap", both[i]);
-        nipc_client_config_t config = provider_client(both[i]);
+        provider_start(&provider, "snap", carriers[i]);
+        nipc_client_config_t config = provider_client(carriers[i]);
         nipc_client_ctx_t client;
         nipc_client_init(&client, check_dir(), "snap", &config);
         CHECK(!nipc_client_ready(&client));
         CHECK(nipc_client_refresh(&client));
         CHECK(nipc_client_ready(&client));
-        CHECK_EQ(client.shm != NULL, i);
+        CHECK_EQ(client.shm != NULL, carriers[i] == PROFILES_SHM);
+        CHECK_EQ(client.session.selected_profile == NIPC_PROFILE_RING, IS_RING(carriers[i]));
         CHECK(client.session_valid && !L1_IS_CLOSED(&client.session));
         CHECK_EQ(client.session.role, L1_CODE(ROLE_CLIENT));
         CHECK_EQ(client.session.session_id, 1);
@@ -68,18 +67,18 @@ static void absent_provider_costs_an_error_and_no_time(void)
 
 static void client_recovers_when_the_provider_restarts(void)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         struct provider provider = {.items = 2, .generation = 1};
-        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_config_t config = provider_client(carriers[i]);
         nipc_client_ctx_t client;
         nipc_cgroups_resp_view_t view;
-        provider_start(&provider, "restart", both[i]);
+        provider_start(&provider, "restart", carriers[i]);
         nipc_client_init(&client, check_dir(), "restart", &config);
         nipc_client_refresh(&client);
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         provider_stop(&provider);
         provider.generation = 2;
-        provider_start(&provider, "restart", both[i]);
+        provider_start(&provider, "restart", carriers[i]);
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         CHECK(view.generation == 2 && client.reconnect_count == 1);
         provider_stop(&provider);
@@ -147,12 +146,12 @@ static void wrong_token_is_told_and_tried_again(void)
 
 static void large_snapshot_grows_the_session(void)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         struct provider provider = {.items = 4000};
-        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_config_t config = provider_client(carriers[i]);
         nipc_client_ctx_t client;
         nipc_cgroups_resp_view_t view;
-        provider_start(&provider, "large", both[i]);
+        provider_start(&provider, "large", carriers[i]);
         nipc_client_init(&client, check_dir(), "large", &config);
         nipc_client_refresh(&client);
         uint32_t before = client.session.max_response_payload_bytes;
@@ -189,11 +188,11 @@ static void session_of_a_client_can_be_used_by_hand(void)
 {
     for (int i = 0; i < 2; i++) {
         struct provider provider = {.items = 1};
-        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_config_t config = provider_client(carriers[i]);
         nipc_client_ctx_t client;
         nipc_header_t header = {.kind = NIPC_KIND_REQUEST, .code = NIPC_METHOD_INCREMENT,
                                 .item_count = 1, .message_id = 77};
-        provider_start(&provider, "hand", both[i]);
+        provider_start(&provider, "hand", carriers[i]);
         nipc_client_init(&client, check_dir(), "hand", &config);
         nipc_client_refresh(&client);
         if (client.shm) {
@@ -269,17 +268,17 @@ static bool never_answers(void *user, const nipc_cgroups_req_t *request,
 
 static void deadlines_and_aborts_end_calls(void)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         struct never never = {.asked = EVENT, .finish = EVENT};
         nipc_managed_server_t server;
-        nipc_server_config_t server_config = {.supported_profiles = both[i], .auth_token = 7};
+        nipc_server_config_t server_config = {.supported_profiles = carriers[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = never_answers, .user = &never};
         pthread_t thread, aborter;
         REQUIRE(nipc_server_init_typed(&server, check_dir(), "never", &server_config, 3, &handler) ==
                 NIPC_OK);
         pthread_create(&thread, NULL, server_main, &server);
 
-        nipc_client_config_t config = provider_client(both[i]);
+        nipc_client_config_t config = provider_client(carriers[i]);
         nipc_cgroups_resp_view_t view;
         nipc_client_init(&never.client, check_dir(), "never", &config);
         nipc_client_refresh(&never.client);
@@ -311,7 +310,7 @@ static void deadlines_and_aborts_end_calls(void)
 
 int main(void)
 {
-    RUN(snapshot_arrives_over_socket_and_shared_memory);
+    RUN(snapshot_arrives_whatever_carries_it);
     RUN(absent_provider_costs_an_error_and_no_time);
     RUN(client_recovers_when_the_provider_restarts);
     RUN(client_can_be_used_again_after_close);

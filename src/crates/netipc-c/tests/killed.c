@@ -22,16 +22,15 @@ static void connect_to(nipc_client_ctx_t *client, const char *service, uint32_t 
 
 static void calls_of_a_killed_server_fail_and_its_place_is_free(void)
 {
-    const char *kinds[] = {"serve-socket", "serve-shm"};
-    const uint32_t profiles[] = {PROFILES_SOCKET, PROFILES_SHM};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         char argument[128];
-        snprintf(argument, sizeof argument, "%s=%s", kinds[i], check_dir());
+        snprintf(argument, sizeof argument, "serve%d=%s", i, check_dir());
         process server = process_start(self, argument);
         nipc_cgroups_resp_view_t view;
         nipc_client_ctx_t client;
-        connect_to(&client, "killed", profiles[i]);
-        CHECK_EQ(client.shm != NULL, i);
+        connect_to(&client, "killed", carriers[i]);
+        CHECK_EQ(client.shm != NULL, carriers[i] == PROFILES_SHM);
+        CHECK_EQ(client.session.selected_profile == NIPC_PROFILE_RING, IS_RING(carriers[i]));
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         process_kill(server);
         long long start = check_now_ms();
@@ -40,7 +39,7 @@ static void calls_of_a_killed_server_fail_and_its_place_is_free(void)
         CHECK(!nipc_client_ready(&client));
 
         struct provider next = {.items = 5};
-        provider_start(&next, "killed", profiles[i]);
+        provider_start(&next, "killed", carriers[i]);
         nipc_client_refresh(&client);
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         CHECK_EQ(view.item_count, 5);
@@ -51,13 +50,11 @@ static void calls_of_a_killed_server_fail_and_its_place_is_free(void)
 
 static void killed_client_leaves_its_server_to_others(void)
 {
-    const char *kinds[] = {"connect-socket", "connect-shm"};
-    const uint32_t profiles[] = {PROFILES_SOCKET, PROFILES_SHM};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         char argument[128];
         struct provider live = {.items = 1};
-        provider_start(&live, "lives", profiles[i]);
-        snprintf(argument, sizeof argument, "%s=%s", kinds[i], check_dir());
+        provider_start(&live, "lives", carriers[i]);
+        snprintf(argument, sizeof argument, "connect%d=%s", i, check_dir());
         process other = process_start(self, argument);
         long long start = check_now_ms();
         /* Whatever is counted is a client that came. */
@@ -73,7 +70,7 @@ static void killed_client_leaves_its_server_to_others(void)
         CHECK_EQ(__atomic_load_n(&live.server.session_count, __ATOMIC_RELAXED), 0);
         nipc_cgroups_resp_view_t view;
         nipc_client_ctx_t client;
-        connect_to(&client, "lives", profiles[i]);
+        connect_to(&client, "lives", carriers[i]);
         CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
         nipc_client_close(&client);
         provider_stop(&live);
@@ -86,7 +83,7 @@ static int other(const char *argument)
     const char *given = strchr(argument, '=');
     REQUIRE(given && strlen(given + 1) < sizeof check_dir_path);
     strcpy(check_dir_path, given + 1);
-    uint32_t profiles = strstr(argument, "-shm=") ? PROFILES_SHM : PROFILES_SOCKET;
+    uint32_t profiles = carriers[given[-1] - '0'];
     struct event never = EVENT;
     if (strncmp(argument, "serve", 5) == 0) {
         provider_start(&provider, "killed", profiles);

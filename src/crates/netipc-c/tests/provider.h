@@ -8,6 +8,16 @@
 
 #define PROFILES_SOCKET NIPC_PROFILE_BASELINE
 #define PROFILES_SHM (NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_FUTEX)
+#define PROFILES_RING (NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING)
+
+/* Each way to carry messages. Where there are no rings the last is the first once more. */
+static const uint32_t carriers[] = {PROFILES_SOCKET, PROFILES_SHM, PROFILES_RING};
+#define CARRIERS (int)(sizeof carriers / sizeof *carriers)
+#ifdef _WIN32
+#define IS_RING(profiles) ((void)(profiles), false)
+#else
+#define IS_RING(profiles) ((profiles) == PROFILES_RING)
+#endif
 
 struct provider {
     nipc_managed_server_t server;

@@ -148,6 +148,8 @@ struct stuck {
     pthread_t running;
 };
 
+#define STUCK {EVENT, EVENT, EVENT, NULL, 0}
+
 static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
                           nipc_cgroups_builder_t *reply)
 {
@@ -162,7 +164,7 @@ static bool stuck_handler(void *user, const nipc_cgroups_req_t *request,
 
 static void *ask_once(void *arg)
 {
-    nipc_client_config_t config = provider_client(*(uint32_t *)arg);
+    nipc_client_config_t config = provider_client(*(const uint32_t *)arg);
     nipc_client_ctx_t client;
     nipc_cgroups_resp_view_t view;
     nipc_client_init(&client, check_dir(), "stuck", &config);
@@ -174,18 +176,17 @@ static void *ask_once(void *arg)
 
 static void drain_leaves_a_stuck_handler_behind(void)
 {
-    uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CARRIERS; i++) {
         /* What a handler uses must live as long as the handler, the server need not. */
-        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT, NULL, 0}, {EVENT, EVENT, EVENT, NULL, 0}};
-        nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
+        static struct stuck stuck[] = {STUCK, STUCK, STUCK};
+        nipc_server_config_t config = {.supported_profiles = carriers[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
         nipc_managed_server_t *server = malloc(sizeof *server);
         pthread_t running, asking;
         REQUIRE(nipc_server_init_typed(server, check_dir(), "stuck", &config, 2, &handler) ==
                 NIPC_OK);
         pthread_create(&running, NULL, server_main, server);
-        pthread_create(&asking, NULL, ask_once, &both[i]);
+        pthread_create(&asking, NULL, ask_once, (void *)&carriers[i]);
         event_wait(&stuck[i].entered);
         long long start = check_now_ms();
         CHECK(!nipc_server_drain(server, 100));
@@ -210,17 +211,16 @@ static void *stop_when_asked(void *arg)
 /* In the order of the guide, in one thread. */
 static void run_returns_though_a_handler_does_not(void)
 {
-    static uint32_t both[] = {PROFILES_SOCKET, PROFILES_SHM};
-    for (int i = 0; i < 2; i++) {
-        static struct stuck stuck[2] = {{EVENT, EVENT, EVENT, NULL, 0}, {EVENT, EVENT, EVENT, NULL, 0}};
-        nipc_server_config_t config = {.supported_profiles = both[i], .auth_token = 7};
+    for (int i = 0; i < CARRIERS; i++) {
+        static struct stuck stuck[] = {STUCK, STUCK, STUCK};
+        nipc_server_config_t config = {.supported_profiles = carriers[i], .auth_token = 7};
         nipc_cgroups_service_handler_t handler = {.handle = stuck_handler, .user = &stuck[i]};
         nipc_managed_server_t server;
         pthread_t asking, stopping;
         REQUIRE(nipc_server_init_typed(&server, check_dir(), "stuck", &config, 2, &handler) ==
                 NIPC_OK);
         stuck[i].server = &server;
-        pthread_create(&asking, NULL, ask_once, &both[i]);
+        pthread_create(&asking, NULL, ask_once, (void *)&carriers[i]);
         pthread_create(&stopping, NULL, stop_when_asked, &stuck[i]);
         nipc_server_run(&server);
         pthread_join(stopping, NULL);

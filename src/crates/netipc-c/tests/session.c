@@ -2,6 +2,9 @@
 #include "carrier.h"
 #include "check.h"
 
+/* What carries the messages where a test does not say. */
+static uint32_t carrier = NIPC_PROFILE_BASELINE;
+
 struct pair {
     L1(listener_t) listener;
     L1(session_t) client, server;
@@ -19,6 +22,20 @@ static L1(error_t) connect_pair(struct pair *pair, const L1(server_config_t) *se
                                      const L1(client_config_t) *client)
 {
     pthread_t thread;
+    L1(server_config_t) granted = {0};
+    L1(client_config_t) asked = {0};
+    if (carrier != NIPC_PROFILE_BASELINE) {
+        if (server)
+            granted = *server;
+        if (client)
+            asked = *client;
+        if (!granted.supported_profiles)
+            granted.supported_profiles = carrier;
+        if (!asked.supported_profiles)
+            asked.supported_profiles = carrier;
+        server = &granted;
+        client = &asked;
+    }
     REQUIRE(L1(listen)(check_dir(), "uds", server, &pair->listener) == L1_CODE(OK));
     pthread_create(&thread, NULL, accept_one, pair);
     L1(error_t) connected = L1(connect)(check_dir(), "uds", client, &pair->client);
@@ -47,7 +64,8 @@ static void sessions_agree_and_carry_messages(void)
     CHECK(pair.client.session_id == 42 && pair.server.session_id == 42);
     CHECK_EQ(pair.client.role, L1_CODE(ROLE_CLIENT));
     CHECK_EQ(pair.server.role, L1_CODE(ROLE_SERVER));
-    CHECK_EQ(pair.client.selected_profile, NIPC_PROFILE_BASELINE);
+    CHECK_EQ(pair.client.selected_profile, carrier);
+    CHECK_EQ(pair.server.selected_profile, carrier);
     CHECK_EQ(pair.client.max_request_payload_bytes, 1024);
     CHECK_EQ(pair.client.max_response_payload_bytes, 1024);
     CHECK_EQ(pair.client.max_request_batch_items, 1);
@@ -280,16 +298,26 @@ static void null_is_refused_everywhere(void)
     CHECK(strcmp(L1(error_name)(L1_CODE(ERR_CHUNK)), "CHUNK") == 0);
 }
 
-int main(void)
+static void over_any_carrier(void)
 {
     RUN(sessions_agree_and_carry_messages);
-    RUN(names_are_checked);
     RUN(refusals_have_their_reason);
-    RUN(large_messages_travel_in_parts);
     RUN(ids_in_flight_are_the_public_array);
     RUN(receives_end_at_their_deadline_and_by_the_abort);
     RUN(peer_that_hung_up_is_told_after_what_it_sent);
     RUN(batch_directories_are_checked_on_receipt);
+}
+
+int main(void)
+{
+    over_any_carrier();
+#ifndef _WIN32
+    carrier = NIPC_PROFILE_RING;
+    over_any_carrier();
+    carrier = NIPC_PROFILE_BASELINE;
+#endif
+    RUN(names_are_checked);
+    RUN(large_messages_travel_in_parts);
     RUN(null_is_refused_everywhere);
     return check_result();
 }

@@ -51,11 +51,13 @@ impl Host {
         let Some(packet) = receive_short(socket)? else { return Ok(None) };
         let context = || String::from("agree with a client");
         match Hello::from_packet(&packet).and_then(|hello| self.agree(socket, &hello, terms)) {
-            Ok((session, handover)) => match reply(socket, session.agreement(), handover) {
-                Ok(true) => Ok(Some(session)),
-                Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
-                Err(cause) => Err(Error::system(context(), cause)),
-            },
+            Ok((session, handover)) => {
+                match reply(socket, session.agreement(), handover.as_ref()) {
+                    Ok(true) => Ok(Some(session)),
+                    Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
+                    Err(cause) => Err(Error::system(context(), cause)),
+                }
+            }
             Err(refusal) => {
                 if let Some(packet) = refusal.packet() {
                     // It is hung up on anyway: whether it gets to know why is up to it.
@@ -130,16 +132,67 @@ impl Host {
 }
 
 /// Grants a session. Whether there was room for the packet.
-fn reply(socket: &Socket, agreement: &Agreement, handover: Option<Handover>) -> io::Result<bool> {
+pub(crate) fn reply(
+    socket: &Socket,
+    agreement: &Agreement,
+    handover: Option<&Handover>,
+) -> io::Result<bool> {
     let packet = agreement.packet();
-    match &handover {
+    match handover {
         Some(handover) => grant(socket, &packet, handover),
         None => socket.send(&packet, &[]),
     }
 }
 
+/// A session that a client has agreed on.
+pub(crate) struct Agreed<L> {
+    pub(crate) socket: Socket,
+    pub(crate) agreement: Agreement,
+    /// What carries its messages.
+    pub(crate) link: L,
+    /// Why that is not what was agreed on first.
+    pub(crate) fallback: Option<Error>,
+}
+
+/// Connects to `path` and agrees on a session, whose messages are carried by what `join` finds. If it
+/// finds nothing, a session without that profile takes the place of the first.
+///
+/// # Errors
+///
+/// As [`Session::connect`].
+pub(crate) fn connect<L>(
+    path: &Path,
+    options: &SessionOptions,
+    wait: Wait<'_>,
+    join: impl Fn(&Socket, &Agreement, Handed) -> Result<L>,
+) -> Result<Agreed<L>> {
+    let mut offered = options.clone();
+    let mut fallback = None;
+    loop {
+        let (socket, agreement, handed) = greet(path, &offered, wait)?;
+        let cause = match join(&socket, &agreement, handed) {
+            Ok(link) => return Ok(Agreed { socket, agreement, link, fallback }),
+            Err(cause) => cause,
+        };
+        // On the same session the server would wait where this side is not.
+        drop(socket);
+        let without = if agreement.uses_rings() { !profile::RING } else { !profile::SHM };
+        offered.supported_profiles &= without;
+        offered.preferred_profiles &= without;
+        if offered.supported_profiles == 0 {
+            // Memory that is missing is not a service that is missing.
+            let kind = match cause.kind() {
+                ErrorKind::NotFound | ErrorKind::PermissionDenied => ErrorKind::System,
+                kind => kind,
+            };
+            return Err(cause.with_kind(kind));
+        }
+        fallback.get_or_insert(cause);
+    }
+}
+
 /// Connects a socket and asks for a session. Beside what was agreed: the descriptors that came along.
-pub(crate) fn greet(
+fn greet(
     path: &Path,
     options: &SessionOptions,
     wait: Wait<'_>,

@@ -15,17 +15,18 @@ use std::{io, mem, path::Path, sync::Arc, time::Instant};
 
 use netipc_proto::{
     Agreement, Header, Role, Rules,
-    handshake::profile,
     parts::{Cut, Join, Part},
 };
 
 use records::Partial;
 use region::GLANCE;
 
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::{
     endpoint::socket_path,
-    error::{Error, ErrorKind, Result},
-    greeting::greet,
+    error::{Error, Result},
+    greeting::{Agreed, connect},
     options::SessionOptions,
     shm::{Place, Shared},
     spin::{Spin, Spinner},
@@ -33,7 +34,10 @@ use crate::{
     wait::Wait,
 };
 
-pub(crate) use ring::{Handed, Handover, RingEnd, grant, receive_grant};
+pub(crate) use {
+    records::push,
+    ring::{Handed, Handover, RingEnd, grant, receive_grant},
+};
 
 /// What room is kept for messages that are yet to come; more is given back.
 const KEPT_ROOM: usize = 1 << 20;
@@ -120,38 +124,15 @@ impl Session {
         options: &SessionOptions,
         wait: Wait<'_>,
     ) -> Result<Session> {
-        let path = socket_path(dir, service)?;
-        let mut offered = options.clone();
-        let mut fallback = None;
-        loop {
-            let (socket, agreement, handed) = greet(&path, &offered, wait)?;
-            let cause = match Link::join(dir, service, &offered, &socket, &agreement, handed) {
-                Ok(link) => {
-                    let mut session = Session::over(Role::Client, socket.into(), link, agreement);
-                    session.set_spin(options.spin);
-                    session.fallback = fallback;
-                    return Ok(session);
-                }
-                Err(cause) => cause,
-            };
-            // On the same session the server would wait where this side is not.
-            drop(socket);
-            let without = match agreement.uses_rings() {
-                true => !profile::RING,
-                false => !profile::SHM,
-            };
-            offered.supported_profiles &= without;
-            offered.preferred_profiles &= without;
-            if offered.supported_profiles == 0 {
-                // Memory that is missing is not a service that is missing.
-                let kind = match cause.kind() {
-                    ErrorKind::NotFound | ErrorKind::PermissionDenied => ErrorKind::System,
-                    kind => kind,
-                };
-                return Err(cause.with_kind(kind));
-            }
-            fallback.get_or_insert(cause);
-        }
+        let join = |socket: &Socket, agreement: &Agreement, handed| {
+            Link::join(dir, service, options.auth_token, socket, agreement, handed)
+        };
+        let Agreed { socket, agreement, link, fallback } =
+            connect(&socket_path(dir, service)?, options, wait, join)?;
+        let mut session = Session::over(Role::Client, socket.into(), link, agreement);
+        session.set_spin(options.spin);
+        session.fallback = fallback;
+        Ok(session)
     }
 
     /// A session that was agreed on over `socket`.
@@ -446,7 +427,7 @@ impl Link {
     fn join(
         dir: &Path,
         service: &str,
-        options: &SessionOptions,
+        auth_token: u64,
         socket: &Socket,
         agreement: &Agreement,
         handed: Handed,
@@ -460,7 +441,7 @@ impl Link {
                 service,
                 session_id: agreement.session_id,
                 profile: agreement.selected_profile,
-                auth_token: options.auth_token,
+                auth_token,
             };
             return Ok(Link::Region(Shared::attach(&place)?));
         }

@@ -6,18 +6,17 @@
 mod descriptors;
 #[cfg(windows)]
 mod handles;
+mod link;
 
 use std::{io, path::Path, ptr::NonNull, time::Instant};
 
-use netipc_proto::{Agreement, Header, Hello, Service, handshake::profile};
+use netipc_proto::{Agreement, Service};
 
 use crate::{
     client::Client,
-    endpoint::{Endpoint, ListenOptions, socket_path},
+    endpoint::{Endpoint, ListenOptions},
     error::{Error, ErrorKind, Result},
-    greeting::{HANDSHAKE, greet, receive_short, refused},
     link::Session,
-    options::SessionOptions,
     shm::{self, LaneError, RegionError, Shared, Taken},
     sys,
     wait::Wait,
@@ -27,6 +26,7 @@ use crate::{
 pub use self::descriptors::{disown, socket_of};
 #[cfg(windows)]
 pub use self::handles::{disown, fnv1a_64, pipe_name, socket_of};
+pub use self::link::{Expected, Link};
 pub use crate::shm::Place;
 
 /// One end of a connection that carries packets.
@@ -42,79 +42,19 @@ pub struct Packet {
     pub truncated: bool,
 }
 
-/// Rings come with descriptors, for which users of a bare socket have no place.
-fn without_rings(options: &SessionOptions) -> SessionOptions {
-    SessionOptions {
-        supported_profiles: options.supported_profiles & !profile::RING,
-        preferred_profiles: options.preferred_profiles & !profile::RING,
-        ..options.clone()
-    }
-}
-
 impl Socket {
-    /// Connects to `service` in `dir` and agrees on a session.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::connect`].
-    pub fn connect(
-        dir: &Path,
-        service: &str,
-        options: &SessionOptions,
-        wait: Wait<'_>,
-    ) -> Result<(Socket, Agreement)> {
-        let (socket, agreement, _) =
-            greet(&socket_path(dir, service)?, &without_rings(options), wait)?;
-        Ok((Socket(socket), agreement))
-    }
-
-    /// Agrees on a session with a client that was accepted. It has 5 seconds for its part.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none. The client was told, if it could be.
-    pub fn agree(
-        &self,
-        options: &SessionOptions,
-        session_id: u64,
-        wait: Wait<'_>,
-    ) -> Result<Agreement> {
-        let wait = wait.capped(HANDSHAKE);
-        let context = || String::from("agree with a client");
-        let packet = loop {
-            if let Some(packet) = receive_short(&self.0)? {
-                break packet;
-            }
-            self.0.wait_readable(wait)?;
-        };
-        let terms = without_rings(options).terms(self.0.max_packet());
-        let agreed = Hello::from_packet(&packet).and_then(|hello| terms.agree(&hello, session_id));
-        match agreed {
-            Ok(agreement) => {
-                self.send(&agreement.packet(), &[], wait)?;
-                Ok(agreement)
-            }
-            Err(refusal) => {
-                if let Some(packet) = refusal.packet() {
-                    // It is hung up on anyway: whether it gets to know why is up to it.
-                    let _ = self.0.send(&packet, &[]);
-                }
-                Err(refused(refusal, context()))
-            }
-        }
-    }
-
-    /// Sends one packet, waiting for room if there is none.
+    /// Sends one packet and waits for room if there is none. Without a `wait`: `false` if there is none.
     ///
     /// # Errors
     ///
     /// What the system says; those of waiting.
-    pub fn send(&self, head: &[u8], body: &[u8], wait: Wait<'_>) -> Result<()> {
+    fn send(&self, head: &[u8], body: &[u8], wait: Option<Wait<'_>>) -> Result<bool> {
         let failed = |cause| Error::system("send to the peer", cause);
         while !self.0.send(head, body).map_err(failed)? {
+            let Some(wait) = wait else { return Ok(false) };
             self.0.wait_writable(wait)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits for a packet; its first bytes go to `head`, the others to `body`.
@@ -122,27 +62,36 @@ impl Socket {
     /// # Errors
     ///
     /// [`ErrorKind::Disconnected`] if the peer hung up; what the system says; those of waiting.
-    pub fn receive(
-        &self,
-        head: &mut [u8; Header::LEN],
-        body: &mut [u8],
-        wait: Wait<'_>,
-    ) -> Result<Packet> {
+    fn receive(&self, head: &mut [u8], body: &mut [u8], wait: Wait<'_>) -> Result<Packet> {
+        // An abort or a deadline wins over what is there.
+        if wait.deadline().is_some() || wait.abort().is_some() {
+            self.0.wait_readable(wait)?;
+        }
         loop {
-            // An abort or a deadline wins over what is there.
-            if wait.deadline().is_some() || wait.abort().is_some() {
-                self.0.wait_readable(wait)?;
-            }
-            let failed = |cause| Error::system("receive from the peer", cause);
-            match self.0.receive(head, body).map_err(failed)? {
-                Some(packet) if packet.len == 0 => {
-                    return Err(Error::new(ErrorKind::Disconnected, "receive from the peer"));
-                }
-                Some(packet) => {
-                    return Ok(Packet { len: packet.len, truncated: packet.truncated });
-                }
+            match self.try_receive(head, body)? {
+                Some(packet) => return Ok(packet),
                 None => self.0.wait_readable(wait)?,
             }
+        }
+    }
+
+    /// The same, if there is a packet now.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), without those of waiting.
+    fn try_receive(&self, head: &mut [u8], body: &mut [u8]) -> Result<Option<Packet>> {
+        let failed = |cause| Error::system("receive from the peer", cause);
+        self.0.receive(head, body).map_err(failed)?.map(Packet::received).transpose()
+    }
+}
+
+impl Packet {
+    /// What the system says was received.
+    fn received(packet: sys::Packet) -> Result<Self> {
+        match packet.len {
+            0 => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
+            len => Ok(Packet { len, truncated: packet.truncated }),
         }
     }
 }

@@ -140,7 +140,7 @@ typedef struct {
     uint64_t *inflight_ids; /* of a client: requests without a response yet */
     uint32_t inflight_count;
     uint32_t inflight_capacity;
-    void *_socket; /* the library's */
+    void *_link;   /* the library's */
     void *_client; /* the library's, where the session is a client's of netipc_service.h */
 } nipc_np_session_t;
 

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use netipc::{
     Error, Wait,
-    raw::{self, Socket},
+    raw::{self, Link},
 };
 use netipc_proto::Agreement;
 
@@ -21,13 +21,13 @@ use crate::{border::endpoint, errors::note_error};
 ///
 /// `out` can be written.
 unsafe fn finish(
-    made: Result<(Socket, Agreement), Error>,
+    made: Result<(Link, Agreement), Error>,
     role: u32,
     otherwise: Code,
     out: *mut Session,
 ) -> Code {
     let (session, code) = match made {
-        Ok((socket, agreement)) => (Session::over(socket, role, &agreement), OK),
+        Ok((link, agreement)) => (Session::over(link.into(), role, &agreement), OK),
         Err(error) => (Session::CLOSED, handshake_code(&error, otherwise)),
     };
     // SAFETY: as promised by the caller.
@@ -56,7 +56,7 @@ pub(super) unsafe fn connect(
         return bad_param("connect without a directory or a name that can be one");
     };
     let options = config.copied().unwrap_or_default().options();
-    let made = Socket::connect(&dir, service, &options, Wait::FOREVER);
+    let made = Link::connect(&dir, service, &options, Wait::FOREVER);
     // SAFETY: as promised by the caller.
     unsafe { finish(made, ROLE_CLIENT, ERR_CONNECT, out) }
 }
@@ -118,8 +118,7 @@ pub(super) unsafe fn accept(listener: *mut Listener, session_id: u64, out: *mut 
         }
     };
     let options = listener.config.options();
-    let agreed = socket.agree(&options, session_id, Wait::FOREVER);
-    let made = agreed.map(|agreement| (socket, agreement));
+    let made = Link::agree(socket, &options, session_id, Wait::FOREVER);
     // SAFETY: as promised by the caller.
     unsafe { finish(made, ROLE_SERVER, ERR_ACCEPT, out) }
 }

@@ -4,6 +4,7 @@
 //! Both are one. Each system gives the structs and the functions their names.
 
 mod listener;
+mod message;
 #[cfg(windows)]
 mod named_pipe;
 mod session;

@@ -10,7 +10,7 @@ use std::{
 
 use netipc::{
     Abort, Error, ErrorKind, SessionOptions, Wait,
-    raw::{self, Socket, socket_of},
+    raw::{self, Link, Socket, socket_of},
     transport,
 };
 use netipc_proto::Agreement;
@@ -34,7 +34,8 @@ pub(crate) use self::{
 };
 use super::{
     ClientConfig, listener,
-    session::{self, ROLE_CLIENT, ROLE_SERVER, wait_for},
+    message::Carrier,
+    session::{self, Held, ROLE_CLIENT, ROLE_SERVER, wait_for},
 };
 use crate::{
     border::text,
@@ -74,7 +75,7 @@ pub(super) fn send_code(_: &Error) -> Code {
 }
 
 /// The code of a failure to receive.
-pub(super) fn receive_code(_: &Error, _: Wait<'_>) -> Code {
+pub(super) fn receive_code(_: &Error, _: Option<Wait<'_>>) -> Code {
     NIPC_UDS_ERR_RECV
 }
 
@@ -153,6 +154,8 @@ pub(crate) struct nipc_uds_session_t {
     pub(crate) inflight_ids: *mut u64,
     pub(crate) inflight_count: u32,
     pub(crate) inflight_capacity: u32,
+    /// A boxed [`Carrier`]; null when closed, made by hand, or a client's.
+    pub(super) _link: *mut c_void,
 }
 
 impl nipc_uds_session_t {
@@ -171,12 +174,14 @@ impl nipc_uds_session_t {
         inflight_ids: ptr::null_mut(),
         inflight_count: 0,
         inflight_capacity: 0,
+        _link: ptr::null_mut(),
     };
 
-    /// A session over `socket`, which becomes the struct's.
-    pub(super) fn over(socket: Socket, role: u32, agreement: &Agreement) -> Self {
-        let fd = OwnedFd::from(socket).into_raw_fd();
-        nipc_uds_session_t { fd, ..nipc_uds_session_t::agreed(role, agreement) }
+    /// A session over `carrier`, which becomes the struct's.
+    pub(super) fn over(carrier: Carrier, role: u32, agreement: &Agreement) -> Self {
+        let fd = carrier.link.socket().as_fd().as_raw_fd();
+        let _link = Box::into_raw(Box::new(carrier)).cast();
+        nipc_uds_session_t { fd, _link, ..nipc_uds_session_t::agreed(role, agreement) }
     }
 
     /// A struct that shows a client's session, whose socket stays the client's.
@@ -190,30 +195,71 @@ impl nipc_uds_session_t {
         socket_of(session).as_raw_fd() == self.fd
     }
 
-    /// The socket, which stays the struct's. `None` if it was never opened: a struct of zero bytes
-    /// has descriptor 0, which is not ours.
-    pub(super) fn socket(&self) -> Option<ManuallyDrop<Socket>> {
-        let is_open = self.fd >= 0 && matches!(self.role, ROLE_CLIENT | ROLE_SERVER);
-        // SAFETY: the descriptor is open as long as the struct says so, and is not closed here.
-        is_open.then(|| ManuallyDrop::new(unsafe { Socket::from(OwnedFd::from_raw_fd(self.fd)) }))
+    /// Whether it was ever opened: a struct of zero bytes has descriptor 0, which is not ours.
+    fn is_open(&self) -> bool {
+        self.fd >= 0 && matches!(self.role, ROLE_CLIENT | ROLE_SERVER)
+    }
+
+    /// What carries it. `None` when closed, by the library or by the program behind its back.
+    ///
+    /// # Safety
+    ///
+    /// There is no other one of this session.
+    pub(super) unsafe fn carrier<'a>(&self) -> Option<Held<'a>> {
+        if !self.is_open() {
+            return None;
+        }
+        // SAFETY: null or what `over` or `keep` boxed, and nobody else has it.
+        let kept = unsafe { self._link.cast::<Carrier>().as_mut() };
+        if let Some(kept) = kept.filter(|kept| kept.link.socket().as_fd().as_raw_fd() == self.fd) {
+            return Some(Held::Kept(kept));
+        }
+        // SAFETY: the descriptor is open as long as the struct says so, and is not closed by this.
+        let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        Some(Held::Lent(ManuallyDrop::new(Link::from(socket).into())))
+    }
+
+    /// Keeps what was made for one use for more of them.
+    pub(super) fn keep<'a>(&mut self, lent: Lent) -> &'a mut Carrier {
+        self.lose_link();
+        let kept = Box::into_raw(Box::new(ManuallyDrop::into_inner(lent)));
+        self._link = kept.cast();
+        // SAFETY: it stays until `lose_link`, and nobody else has it.
+        unsafe { &mut *kept }
+    }
+
+    /// Frees what is behind the struct, but for the socket.
+    fn lose_link(&mut self) {
+        if !self._link.is_null() {
+            // SAFETY: what `over` or `keep` boxed, and nothing points to it any more.
+            let carrier = unsafe { Box::from_raw(self._link.cast::<Carrier>()) };
+            // The descriptor is the struct's.
+            let _ = OwnedFd::from(carrier.link.into_socket()).into_raw_fd();
+            self._link = ptr::null_mut();
+        }
     }
 
     /// Frees what it holds, and leaves the socket to whose it is.
     pub(crate) fn forget(&mut self) {
+        self.lose_link();
         self.fd = -1;
         self.free();
     }
 
     /// Closes it and frees what it holds.
     fn close(&mut self) {
-        if self.socket().is_some() {
-            // SAFETY: the descriptor is the struct's, which forgets it. A program may have closed it
-            // already: then this fails, as it would in C.
-            unsafe { libc::close(self.fd) };
-        }
+        let fd = if self.is_open() { self.fd } else { -1 };
         self.forget();
+        if fd >= 0 {
+            // SAFETY: the descriptor was the struct's, which has forgotten it. A program may have
+            // closed it already: then this fails, as it would in C.
+            unsafe { libc::close(fd) };
+        }
     }
 }
+
+/// What carries a session for one use: its descriptor stays open.
+pub(super) type Lent = ManuallyDrop<Carrier>;
 
 #[repr(C)]
 pub(crate) struct nipc_uds_listener_t {
@@ -348,7 +394,7 @@ abi! {
         payload: *const c_void,
         payload_len: usize,
     ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_SEND) {
-        session::send(session, hdr, payload, payload_len)
+        session::send(session, hdr, payload, payload_len, Some(Wait::FOREVER))
     }
 
     fn nipc_uds_receive(
@@ -360,7 +406,7 @@ abi! {
         payload_len_out: *mut usize,
     ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
         let outputs = (hdr_out, payload_out, payload_len_out);
-        session::receive(session, buf, buf_size, outputs, Wait::FOREVER)
+        session::receive(session, buf, buf_size, outputs, Some(Wait::FOREVER))
     }
 
     fn nipc_uds_receive_timeout(
@@ -378,11 +424,37 @@ abi! {
             Err(error) => return error,
         };
         let outputs = (hdr_out, payload_out, payload_len_out);
-        session::receive(session, buf, buf_size, outputs, wait_for(timeout_ms, abort.as_ref()))
+        let wait = wait_for(timeout_ms, abort.as_ref());
+        session::receive(session, buf, buf_size, outputs, Some(wait))
+    }
+
+    fn nipc_uds_try_send(
+        session: *mut nipc_uds_session_t,
+        hdr: *mut nipc_header_t,
+        payload: *const c_void,
+        payload_len: usize,
+    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_SEND) {
+        session::send(session, hdr, payload, payload_len, None)
+    }
+
+    fn nipc_uds_try_receive(
+        session: *mut nipc_uds_session_t,
+        buf: *mut c_void,
+        buf_size: usize,
+        hdr_out: *mut nipc_header_t,
+        payload_out: *mut *const c_void,
+        payload_len_out: *mut usize,
+    ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_RECV) {
+        let outputs = (hdr_out, payload_out, payload_len_out);
+        session::receive(session, buf, buf_size, outputs, None)
     }
 
     fn nipc_uds_session_fd(session: *const nipc_uds_session_t) -> RawFd, or(-1) {
-        session.as_ref().map_or(-1, |session| session.fd)
+        let Some(session) = session.as_ref() else { return -1 };
+        match session.carrier() {
+            Some(Held::Kept(carrier)) => carrier.link.as_fd().as_raw_fd(),
+            _ => session.fd,
+        }
     }
 
     fn nipc_uds_listener_fd(listener: *const nipc_uds_listener_t) -> RawFd, or(-1) {

@@ -47,6 +47,11 @@ pub(super) fn numbers() -> Vec<(&'static str, u64)> {
         ("NIPC_PROFILE_SHM_HYBRID", profile::SHM_HYBRID.into()),
         ("NIPC_PROFILE_SHM_FUTEX", profile::SHM_FUTEX.into()),
         ("NIPC_PROFILE_SHM_WAITADDR", profile::SHM_WAITADDR.into()),
+        ("NIPC_PROFILE_RING", profile::RING.into()),
+        (
+            "NIPC_PROFILES_SHARED_MEMORY",
+            (profile::BASELINE | profile::SHM_HYBRID | profile::RING).into(),
+        ),
         ("NIPC_MAX_PAYLOAD_DEFAULT", defaults::REQUEST_BYTES.into()),
         ("NIPC_MAX_PAYLOAD_CAP", defaults::GROWTH_BYTES.into()),
         ("NIPC_HELLO_WIRE_SIZE", Hello::LEN as u64),

@@ -31,23 +31,10 @@ impl Session {
         mut done: usize,
     ) -> Result<bool> {
         let (ring, socket) = ring_of(&mut self.link, &self.socket);
-        let head = header.to_bytes();
-        let sent = loop {
-            match ring.send(socket, &head, payload, done) {
-                Ok(sent) => done += sent,
-                Err(error) => break Err(error),
-            }
-            if done == len(&header) {
-                return Ok(true);
-            }
-            match ring.await_room(socket, len(&header) - done) {
-                Ok(true) => break Ok(false),
-                Ok(false) => {}
-                Err(error) => break Err(error),
-            }
-        };
+        let sent = push(ring, socket, &header.to_bytes(), payload, &mut done);
         match sent {
-            Ok(_) => self.outgoing = Some(Outgoing::Records { header, done }),
+            Ok(true) => {}
+            Ok(false) => self.outgoing = Some(Outgoing::Records { header, done }),
             Err(_) => self.rules.unsend(&header),
         }
         sent
@@ -130,6 +117,31 @@ impl Session {
                 self.spinner.wake();
                 return Ok(header);
             }
+        }
+    }
+}
+
+/// Sends what follows the first `done` bytes of a message, as far as there is room, and adds to them.
+/// Whether that was all; if not, this end sleeps until there is more room.
+///
+/// # Errors
+///
+/// [`ErrorKind::Protocol`]; [`ErrorKind::Disconnected`]; what the system says.
+pub(crate) fn push(
+    ring: &mut RingEnd,
+    socket: &Socket,
+    head: &[u8; Header::LEN],
+    payload: &[u8],
+    done: &mut usize,
+) -> Result<bool> {
+    let length = head.len() + payload.len();
+    loop {
+        *done += ring.send(socket, head, payload, *done)?;
+        if *done == length {
+            return Ok(true);
+        }
+        if ring.await_room(socket, length - *done)? {
+            return Ok(false);
         }
     }
 }

@@ -308,6 +308,15 @@ impl RingEnd {
         self.asleep_for = 0;
     }
 
+    /// What is readable when there is something, or the peer has hung up. `None` if that is the
+    /// socket.
+    pub(crate) fn watch(&self) -> Option<BorrowedFd<'_>> {
+        match &self.bells {
+            Bells::Events { watch, .. } => Some(watch.as_fd()),
+            Bells::Packets => None,
+        }
+    }
+
     /// Blocks until there is something, or the peer hangs up.
     ///
     /// # Errors
@@ -384,21 +393,13 @@ impl Session {
     /// What is readable when there is something to receive.
     pub(crate) fn watch(&self) -> BorrowedFd<'_> {
         match &self.link {
-            Link::Ring(ring) => ring.bells.watch().unwrap_or(self.socket.as_fd()),
+            Link::Ring(ring) => ring.watch().unwrap_or(self.socket.as_fd()),
             _ => self.socket.as_fd(),
         }
     }
 }
 
 impl Bells {
-    /// What to wait for. `None` if that is the socket.
-    fn watch(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Bells::Events { watch, .. } => Some(watch.as_fd()),
-            Bells::Packets => None,
-        }
-    }
-
     /// Bells, and what to give to the client of them: the server's, then the client's. None where
     /// descriptors are scarce, since a session with bells takes four of them instead of one.
     fn make(socket: &Socket) -> io::Result<(Self, Option<[Signal; 2]>)> {

@@ -8,7 +8,7 @@ use std::{
 
 use netipc_proto::Service;
 
-use super::{Listener, Region, Socket};
+use super::{Link, Listener, Region, Socket};
 use crate::{client::Client, link::Session};
 
 impl From<OwnedFd> for Socket {
@@ -20,6 +20,20 @@ impl From<OwnedFd> for Socket {
 impl From<Socket> for OwnedFd {
     fn from(socket: Socket) -> Self {
         socket.0.into()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for Link {
+    /// What is readable when there is something to receive, or the peer has hung up.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let watch = self.ring.as_ref().and_then(|ring| ring.watch());
+        watch.unwrap_or(self.socket.as_fd())
     }
 }
 

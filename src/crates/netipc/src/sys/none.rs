@@ -139,6 +139,16 @@ impl Socket {
         match self.0 {}
     }
 
+    pub(crate) fn receive_beside(
+        &self,
+        _: &mut [u8],
+        _: &mut [u8],
+        _: Wait<'_>,
+        _: Instant,
+    ) -> Result<Packet> {
+        match self.0 {}
+    }
+
     pub(crate) fn wait_readable(&self, _wait: Wait<'_>) -> Result<()> {
         match self.0 {}
     }

@@ -92,6 +92,13 @@ const char *nipc_last_error(void);
 #define NIPC_PROFILE_SHM_HYBRID 0x02u   /* shared memory: spin shortly, then sleep */
 #define NIPC_PROFILE_SHM_FUTEX 0x04u    /* on Linux the same as SHM_HYBRID */
 #define NIPC_PROFILE_SHM_WAITADDR 0x08u /* reserved, do not offer */
+#define NIPC_PROFILE_RING 0x10u         /* rings in shared memory: many messages under way, no files;
+                                           Linux only, ignored elsewhere (PROTOCOL.md, section 27) */
+
+/* What to put into supported_profiles and preferred_profiles for the best shared memory that both sides
+   have, and the socket where they have none. */
+#define NIPC_PROFILES_SHARED_MEMORY \
+    (NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_RING)
 
 /* Payload limits in bytes, the 32 bytes of the header not counted. */
 #define NIPC_MAX_PAYLOAD_DEFAULT 1024u /* of a limit configured as 0 */

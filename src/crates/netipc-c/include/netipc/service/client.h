@@ -75,7 +75,8 @@ typedef struct {
     nipc_transport_session_t session; /* meaningful while session_valid; limits may be set, to hold
                                          until the next session */
     bool session_valid;
-    nipc_transport_shm_t *shm; /* NULL unless messages go through shared memory */
+    nipc_transport_shm_t *shm; /* NULL unless messages go through a region of shared memory. Over rings it
+                                  is NULL: what carries messages session.selected_profile tells */
 #if defined(_WIN32) || defined(__MSYS__)
     HANDLE abort_event; /* (unused) NULL */
 #else

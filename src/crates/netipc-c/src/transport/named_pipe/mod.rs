@@ -12,7 +12,7 @@ use std::{
 
 use netipc::{
     Abort, Error, ErrorKind, Wait,
-    raw::{Socket, fnv1a_64, pipe_name, socket_of},
+    raw::{Link, Socket, fnv1a_64, pipe_name, socket_of},
     transport,
 };
 use netipc_proto::Agreement;
@@ -37,7 +37,8 @@ pub(crate) use self::{
 };
 use super::{
     ClientConfig, bad_param,
-    session::{self, ROLE_CLIENT, wait_for},
+    message::Carrier,
+    session::{self, Held, ROLE_CLIENT, wait_for},
 };
 use crate::{
     border::{bytes, endpoint},
@@ -85,8 +86,9 @@ pub(super) fn send_code(error: &Error) -> Code {
 }
 
 /// The code of a failure to receive. Who waits for ever is not told apart a hang-up.
-pub(super) fn receive_code(error: &Error, wait: Wait<'_>) -> Code {
-    let waits_for_more = wait.deadline().is_some() || wait.abort().is_some();
+pub(super) fn receive_code(error: &Error, wait: Option<Wait<'_>>) -> Code {
+    let waits_for_more =
+        wait.is_none_or(|wait| wait.deadline().is_some() || wait.abort().is_some());
     if waits_for_more && is_hangup(error) { NIPC_NP_ERR_DISCONNECTED } else { NIPC_NP_ERR_RECV }
 }
 
@@ -116,8 +118,8 @@ pub(crate) struct nipc_np_session_t {
     pub(crate) inflight_ids: *mut u64,
     pub(crate) inflight_count: u32,
     pub(crate) inflight_capacity: u32,
-    /// A boxed [`Socket`]; null when closed, and where the session is a client's.
-    pub(super) _socket: *mut c_void,
+    /// A boxed [`Carrier`]; null when closed, and where the session is a client's.
+    pub(super) _link: *mut c_void,
     /// The `_client` of a client, which has the session.
     pub(super) _client: *mut c_void,
 }
@@ -138,15 +140,15 @@ impl nipc_np_session_t {
         inflight_ids: ptr::null_mut(),
         inflight_count: 0,
         inflight_capacity: 0,
-        _socket: ptr::null_mut(),
+        _link: ptr::null_mut(),
         _client: ptr::null_mut(),
     };
 
-    /// A session over `socket`, which becomes the struct's.
-    pub(super) fn over(socket: Socket, role: u32, agreement: &Agreement) -> Self {
-        let pipe = socket.as_handle().as_raw_handle();
-        let _socket = Box::into_raw(Box::new(socket)).cast();
-        nipc_np_session_t { pipe, _socket, ..nipc_np_session_t::agreed(role, agreement) }
+    /// A session over `carrier`, which becomes the struct's.
+    pub(super) fn over(carrier: Carrier, role: u32, agreement: &Agreement) -> Self {
+        let pipe = carrier.link.socket().as_handle().as_raw_handle();
+        let _link = Box::into_raw(Box::new(carrier)).cast();
+        nipc_np_session_t { pipe, _link, ..nipc_np_session_t::agreed(role, agreement) }
     }
 
     /// A struct that shows a client's session, whose pipe stays the client's.
@@ -162,12 +164,27 @@ impl nipc_np_session_t {
     }
 
     /// What carries it. `None` when closed, by the library or by the program behind its back.
-    pub(super) fn socket(&self) -> Option<Socket> {
-        // SAFETY: null or what `over` boxed.
-        let own = unsafe { self._socket.cast::<Socket>().as_ref() }.cloned();
+    ///
+    /// # Safety
+    ///
+    /// There is no other one of this session.
+    pub(super) unsafe fn carrier<'a>(&self) -> Option<Held<'a>> {
+        let has_pipe = |socket: &Socket| socket.as_handle().as_raw_handle() == self.pipe;
+        // SAFETY: null or what `over` boxed, and nobody else has it.
+        if let Some(kept) = unsafe { self._link.cast::<Carrier>().as_mut() } {
+            return has_pipe(kept.link.socket()).then_some(Held::Kept(kept));
+        }
         // SAFETY: null or the `_client` of a client whose struct this is.
-        let socket = own.or_else(|| unsafe { socket_of_client(self._client) });
-        socket.filter(|socket| socket.as_handle().as_raw_handle() == self.pipe)
+        let socket = unsafe { socket_of_client(self._client) }.filter(has_pipe)?;
+        Some(Held::Lent(Box::new(Link::from(socket).into())))
+    }
+
+    /// Keeps what was made for one use for more of them.
+    pub(super) fn keep<'a>(&mut self, lent: Lent) -> &'a mut Carrier {
+        let kept = Box::into_raw(lent);
+        self._link = kept.cast();
+        // SAFETY: it stays until the session is closed, and nobody else has it.
+        unsafe { &mut *kept }
     }
 
     /// Frees what it holds, and leaves the pipe to whose it is.
@@ -178,14 +195,15 @@ impl nipc_np_session_t {
 
     /// Closes it and frees what it holds.
     fn close(&mut self) {
-        let is_open = self.socket().is_some();
-        if !self._socket.is_null() {
+        // SAFETY: it is the only one, and gone at once.
+        let is_open = unsafe { self.carrier() }.is_some();
+        if !self._link.is_null() {
             // SAFETY: what `over` boxed, and nothing points to it any more.
-            let socket = unsafe { *Box::from_raw(self._socket.cast::<Socket>()) };
-            self._socket = ptr::null_mut();
+            let carrier = unsafe { *Box::from_raw(self._link.cast::<Carrier>()) };
+            self._link = ptr::null_mut();
             if !is_open {
                 // The program has closed the pipe, and its handle may be another file's by now.
-                mem::forget(socket);
+                mem::forget(carrier.link.into_socket());
             }
         } else if is_open {
             // SAFETY: the `_client` of a client whose struct this is.
@@ -194,6 +212,9 @@ impl nipc_np_session_t {
         self.forget();
     }
 }
+
+/// What carries a session for one use.
+pub(super) type Lent = Box<Carrier>;
 
 /// An abort that is set while `event` is signalled; none for a null one.
 ///
@@ -273,7 +294,7 @@ abi! {
         payload: *const c_void,
         payload_len: usize,
     ) -> nipc_np_error_t, or(NIPC_NP_ERR_SEND) {
-        session::send(session, hdr, payload, payload_len)
+        session::send(session, hdr, payload, payload_len, Some(Wait::FOREVER))
     }
 
     fn nipc_np_receive(
@@ -285,7 +306,7 @@ abi! {
         payload_len_out: *mut usize,
     ) -> nipc_np_error_t, or(NIPC_NP_ERR_RECV) {
         let outputs = (hdr_out, payload_out, payload_len_out);
-        session::receive(session, buf, buf_size, outputs, Wait::FOREVER)
+        session::receive(session, buf, buf_size, outputs, Some(Wait::FOREVER))
     }
 
     fn nipc_np_receive_timeout(
@@ -303,7 +324,8 @@ abi! {
             Err(error) => return error,
         };
         let outputs = (hdr_out, payload_out, payload_len_out);
-        session::receive(session, buf, buf_size, outputs, wait_for(timeout_ms, abort.as_ref()))
+        let wait = wait_for(timeout_ms, abort.as_ref());
+        session::receive(session, buf, buf_size, outputs, Some(wait))
     }
 
     fn nipc_np_wait_readable(
@@ -314,11 +336,11 @@ abi! {
         let Some(session) = session.as_ref().filter(|_| !readable.is_null()) else {
             return bad_param("wait without a session or a place for what is known");
         };
-        let Some(socket) = session.socket() else {
+        let Some(carrier) = session.carrier() else {
             return bad_param("wait on a session that is closed");
         };
         let wait = Wait::at_most(Duration::from_millis(timeout_ms.into()));
-        let waited = socket.wait_for_packet(wait);
+        let waited = carrier.link.socket().wait_for_packet(wait);
         readable.write(waited.is_ok());
         match waited {
             Ok(()) => NIPC_NP_OK,

@@ -24,6 +24,7 @@ use rustix::{
 use super::{PeerCredentials, blocked::Blocked, poll};
 use crate::{
     error::{Error, ErrorKind, Result},
+    sys::Abort,
     wait::Wait,
 };
 
@@ -165,17 +166,46 @@ impl Socket {
         self: &Arc<Self>,
         buffer: &mut [u8],
         wait: Wait<'_>,
+        now: Instant,
+    ) -> Result<Packet> {
+        self.block(buffer, &mut [], wait, now, |abort| Blocked::enter(self, abort))
+    }
+
+    /// The same into two pieces, for who must not have the socket shut down: an abort is waited for
+    /// beside it.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_within`](Self::receive_within).
+    pub(crate) fn receive_beside(
+        &self,
+        head: &mut [u8],
+        body: &mut [u8],
+        wait: Wait<'_>,
+        now: Instant,
+    ) -> Result<Packet> {
+        self.block(head, body, wait, now, |_| None)
+    }
+
+    /// Blocks in the receive itself where `enter` lets the abort, if there is one, end that; else
+    /// before it.
+    fn block<'a>(
+        &self,
+        head: &mut [u8],
+        body: &mut [u8],
+        wait: Wait<'a>,
         mut now: Instant,
+        enter: impl Fn(&'a Abort) -> Option<Blocked<'a>>,
     ) -> Result<Packet> {
         loop {
             let left = wait.remaining_at(now)?;
             let blocked = match wait.abort() {
                 _ if !self.block_for(left) => None,
-                Some(abort) => Blocked::enter(self, abort).map(Some),
+                Some(abort) => enter(abort).map(Some),
                 None => Some(None),
             };
             if let Some(blocked) = blocked {
-                let received = self.receive_once(buffer, &mut [], RecvFlags::empty());
+                let received = self.receive_once(head, body, RecvFlags::empty());
                 if blocked.is_some_and(Blocked::was_aborted) {
                     return Err(ErrorKind::Aborted.into());
                 }
@@ -191,7 +221,7 @@ impl Socket {
                 }
             }
             poll::wait_for(self.as_fd(), PollFlags::IN, wait)?;
-            if let Some(packet) = self.receive(buffer, &mut []).map_err(failed)? {
+            if let Some(packet) = self.receive(head, body).map_err(failed)? {
                 return Ok(packet);
             }
             now = Instant::now();

@@ -205,11 +205,26 @@ impl Socket {
         &self,
         buffer: &mut [u8],
         wait: Wait<'_>,
+        now: Instant,
+    ) -> Result<Packet> {
+        self.receive_beside(buffer, &mut [], wait, now)
+    }
+
+    /// The same into two pieces.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_within`](Self::receive_within).
+    pub(crate) fn receive_beside(
+        &self,
+        head: &mut [u8],
+        body: &mut [u8],
+        wait: Wait<'_>,
         _now: Instant,
     ) -> Result<Packet> {
         loop {
             self.wait_readable(wait)?;
-            match self.receive(buffer, &mut []) {
+            match self.receive(head, body) {
                 Ok(Some(packet)) => return Ok(packet),
                 Ok(None) => {}
                 Err(cause) => {

@@ -1,0 +1,290 @@
+//! What carries the messages of a session whose rules somebody else keeps: packets, or the records of
+//! rings.
+
+use std::{path::Path, time::Instant};
+
+use netipc_proto::{Agreement, Header, Hello, handshake::profile};
+
+use super::{Packet, Socket};
+use crate::{
+    endpoint::socket_path,
+    error::{Error, ErrorKind, Result},
+    greeting::{Agreed, HANDSHAKE, connect, receive_short, refused, reply},
+    link::{RingEnd, push},
+    options::SessionOptions,
+    spin::Spinner,
+    sys,
+    wait::Wait,
+};
+
+/// One end of a session that was agreed on.
+#[derive(Debug)]
+pub struct Link {
+    /// Dropped before the socket, so that it is gone when the peer notices the end.
+    pub(super) ring: Option<Box<RingEnd>>,
+    /// `None` while nothing is to be learnt: see [`From`].
+    spinner: Option<Spinner>,
+    pub(super) socket: Socket,
+}
+
+impl From<Socket> for Link {
+    /// The socket of a session that was made elsewhere, for one use. How it waits is always the same,
+    /// and its descriptor is left as it is.
+    fn from(socket: Socket) -> Self {
+        Link { ring: None, spinner: None, socket }
+    }
+}
+
+/// What a receive may expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The answer to what was just sent, or the rest of what has begun to come: mostly it is not there
+    /// yet.
+    Soon,
+    /// A message that may have come long ago.
+    Anytime,
+}
+
+impl Link {
+    /// Connects to `service` in `dir` and agrees on a session. The published shared memory, if it is
+    /// agreed on, is for the caller to attach.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::connect`](crate::transport::Session::connect).
+    pub fn connect(
+        dir: &Path,
+        service: &str,
+        options: &SessionOptions,
+        wait: Wait<'_>,
+    ) -> Result<(Link, Agreement)> {
+        let join =
+            |socket: &sys::Socket, agreement: &Agreement, handed| match agreement.uses_rings() {
+                true => RingEnd::join(socket, handed).map(Some),
+                false => Ok(None),
+            };
+        let Agreed { socket, agreement, link, fallback: _ } =
+            connect(&socket_path(dir, service)?, options, wait, join)?;
+        Ok((Link::new(Socket(socket), link, options), agreement))
+    }
+
+    /// Agrees on a session with a client that was accepted. It has 5 seconds for its part. The
+    /// published shared memory, if it is agreed on, is for the caller to create.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. The client was told, if it could be.
+    pub fn agree(
+        socket: Socket,
+        options: &SessionOptions,
+        session_id: u64,
+        wait: Wait<'_>,
+    ) -> Result<(Link, Agreement)> {
+        let wait = wait.capped(HANDSHAKE);
+        let context = || String::from("agree with a client");
+        let packet = loop {
+            if let Some(packet) = receive_short(&socket.0)? {
+                break packet;
+            }
+            socket.0.wait_readable(wait)?;
+        };
+        let mut terms = options.terms(socket.0.max_packet());
+        let agreed = Hello::from_packet(&packet).and_then(|hello| {
+            loop {
+                let agreement = terms.agree(&hello, session_id)?;
+                if !agreement.uses_rings() {
+                    return Ok((agreement, None));
+                }
+                match RingEnd::create(&socket.0, &agreement) {
+                    Ok(made) => return Ok((agreement, Some(made))),
+                    Err(_) => terms.supported_profiles &= !profile::RING,
+                }
+            }
+        });
+        match agreed {
+            Ok((agreement, made)) => {
+                let (ring, handover) = made.unzip();
+                let failed = |cause| Error::system("send to the peer", cause);
+                while !reply(&socket.0, &agreement, handover.as_ref()).map_err(failed)? {
+                    socket.0.wait_writable(wait)?;
+                }
+                Ok((Link::new(socket, ring, options), agreement))
+            }
+            Err(refusal) => {
+                if let Some(packet) = refusal.packet() {
+                    // It is hung up on anyway: whether it gets to know why is up to it.
+                    let _ = socket.0.send(&packet, &[]);
+                }
+                Err(refused(refusal, context()))
+            }
+        }
+    }
+
+    fn new(socket: Socket, ring: Option<RingEnd>, options: &SessionOptions) -> Self {
+        let spinner = Some(Spinner::new(options.spin));
+        Link { ring: ring.map(Box::new), spinner, socket }
+    }
+
+    /// The socket of the session. Over rings nothing but its end is to be had there.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Gives the rest up for the socket.
+    pub fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Whether messages travel as records of rings, and not as packets.
+    pub fn has_rings(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Sends one packet and waits for room if there is none. Without a `wait`: `false` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; those of waiting.
+    pub fn send(&self, head: &[u8], body: &[u8], wait: Option<Wait<'_>>) -> Result<bool> {
+        self.socket.send(head, body, wait)
+    }
+
+    /// Receives a packet, its first bytes into `head` and the others into `body`. Without a `wait`:
+    /// `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Disconnected`] if the peer hung up; what the system says; those of waiting.
+    pub fn receive(
+        &mut self,
+        head: &mut [u8],
+        body: &mut [u8],
+        expected: Expected,
+        wait: Option<Wait<'_>>,
+    ) -> Result<Option<Packet>> {
+        let socket = &self.socket;
+        let Some(wait) = wait else { return socket.try_receive(head, body) };
+        let Some(spinner) = &mut self.spinner else {
+            return socket.receive(head, body, wait).map(Some);
+        };
+        wait.check_abort()?;
+        if (expected == Expected::Anytime || spinner.pays())
+            && let Some(packet) = spinner.look(|| socket.try_receive(head, body), || true)?
+        {
+            return Ok(Some(packet));
+        }
+        let now = Instant::now();
+        spinner.lie_down(now);
+        let packet = Packet::received(socket.0.receive_beside(head, body, wait, now)?)?;
+        spinner.wake();
+        Ok(Some(packet))
+    }
+
+    /// Sends a message over rings and waits for room where there is none. `done` of its bytes are sent
+    /// already; those sent are added. Without a `wait`: `false` if there is no more room.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`], [`ErrorKind::Disconnected`]; what the system says; those of waiting.
+    ///
+    /// # Panics
+    ///
+    /// Without rings.
+    pub fn push(
+        &mut self,
+        head: &[u8; Header::LEN],
+        payload: &[u8],
+        done: &mut usize,
+        wait: Option<Wait<'_>>,
+    ) -> Result<bool> {
+        let (ring, socket) = (ring_of(&mut self.ring), &self.socket.0);
+        if ring.has_hung_up() {
+            return Err(Error::new(ErrorKind::Disconnected, "send to the peer"));
+        }
+        loop {
+            if push(ring, socket, head, payload, done)? {
+                return Ok(true);
+            }
+            let Some(wait) = wait else { return Ok(false) };
+            ring.wait(socket, wait)?;
+            ring.rise(socket)?;
+        }
+    }
+
+    /// Waits for a record and tells its length. It is to be [copied](Self::copy) out and then
+    /// [closed](Self::close) before the next call. Without a `wait`: `None` if there is none, and then
+    /// the descriptor will tell of the next.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    ///
+    /// # Panics
+    ///
+    /// Without rings.
+    pub fn open(&mut self, wait: Option<Wait<'_>>) -> Result<Option<usize>> {
+        let (ring, socket) = (ring_of(&mut self.ring), &self.socket.0);
+        let spinner = self.spinner.as_mut().expect("rings come with a session of our own");
+        let found = match wait {
+            None => {
+                ring.rise(socket)?;
+                record(ring)?
+            }
+            Some(wait) => {
+                wait.check_abort()?;
+                spinner.look(|| record(ring), || true)?
+            }
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+        loop {
+            if ring.await_record(socket)? {
+                let Some(wait) = wait else { return Ok(None) };
+                spinner.lie_down(Instant::now());
+                ring.wait(socket, wait)?;
+                ring.rise(socket)?;
+            }
+            if let Some(length) = record(ring)? {
+                spinner.wake();
+                return Ok(Some(length));
+            }
+        }
+    }
+
+    /// Copies bytes of the record found, from `at` on, a multiple of 8, until `into` is full.
+    ///
+    /// # Panics
+    ///
+    /// Without rings.
+    pub fn copy(&mut self, at: usize, into: &mut [u8]) {
+        ring_of(&mut self.ring).copy(at, into);
+    }
+
+    /// Goes on behind the record found.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Without rings.
+    pub fn close(&mut self, length: usize) -> Result<()> {
+        ring_of(&mut self.ring).close(&self.socket.0, length)
+    }
+}
+
+fn ring_of(ring: &mut Option<Box<RingEnd>>) -> &mut RingEnd {
+    ring.as_mut().expect("only called with rings")
+}
+
+/// The length of the next record. What was sent before the peer hung up is still there.
+fn record(ring: &RingEnd) -> Result<Option<usize>> {
+    match ring.open()? {
+        None if ring.has_hung_up() => {
+            Err(Error::new(ErrorKind::Disconnected, "receive from the peer"))
+        }
+        found => Ok(found),
+    }
+}
