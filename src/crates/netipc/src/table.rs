@@ -46,7 +46,7 @@ impl CgroupsTable {
     }
 
     /// The cgroup with this hash and name.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, hash: u32, name: impl AsRef<[u8]>) -> Option<Cgroup<'_>> {
         self.index.find(&self.message, hash, name.as_ref()).map(|entry| entry.cgroup(&self.message))
     }
@@ -145,12 +145,15 @@ struct Entry {
     options: u32,
     enabled: u32,
     number: u32,
-    /// Where they lie in the message. No name lies at its start: there, an entry is free.
+    /// Where they lie in the message.
     name: Span,
     path: Span,
-    /// The start of the name, and zeros.
+    /// The start of the name, and what follows it in the message.
     prefix: [u8; PREFIX],
 }
+
+/// The length of the name of no cgroup: longer than a message.
+const NO_NAME: u32 = u32::MAX;
 
 /// As much as the line has room for.
 const PREFIX: usize = 32;
@@ -158,46 +161,87 @@ const _: () = assert!(size_of::<Entry>() == 64);
 
 impl Entry {
     const FREE: Entry = {
-        let nowhere = Span { offset: 0, length: 0 };
-        let (name, path, prefix) = (nowhere, nowhere, [0; PREFIX]);
-        Entry { hash: 0, options: 0, enabled: 0, number: 0, name, path, prefix }
+        let name = Span { offset: 0, length: NO_NAME };
+        let path = Span { offset: 0, length: 0 };
+        Entry { hash: 0, options: 0, enabled: 0, number: 0, name, path, prefix: [0; PREFIX] }
     };
 
+    #[inline]
     fn new(number: u32, message: &[u8], place: Range<usize>) -> Result<Self, Malformed> {
         // What the directory of a message can say of it is no more than a u32 can.
         let start = place.start as u32;
-        let item = &message[place];
-        let Cgroup { hash, options, enabled, name, .. } = Cgroup::read(item)?;
-        let mut prefix = [0; PREFIX];
-        let len = name.len().min(PREFIX);
-        prefix[..len].copy_from_slice(&name.as_bytes()[..len]);
-        let SnapshotItem { name, path, .. } = SnapshotItem::read(item)?;
+        let SnapshotItem { hash, options, enabled, name, path } =
+            SnapshotItem::checked(&message[place])?;
         let [name, path] = [name, path].map(|span| Span { offset: start + span.offset, ..span });
+        let from = &message[name.offset as usize..];
+        let prefix = match from.first_chunk() {
+            Some(&prefix) => prefix,
+            None => padded(from),
+        };
         Ok(Entry { hash, options, enabled, number, name, path, prefix })
     }
 
     #[inline]
+    fn free(&mut self) {
+        self.name.length = NO_NAME;
+    }
+
+    #[inline]
     fn is_free(&self) -> bool {
-        self.name.offset == 0
+        self.name.length == NO_NAME
     }
 
     #[inline]
     fn is(&self, message: &[u8], hash: u32, name: &[u8]) -> bool {
-        self.hash == hash && self.name(message) == name && !self.is_free()
+        self.says(hash, name).unwrap_or_else(|| self.name(message) == name)
+    }
+
+    /// Whether it is this cgroup; `None` if its own line does not say.
+    #[inline]
+    fn says(&self, hash: u32, name: &[u8]) -> Option<bool> {
+        if self.hash != hash || self.name.length as usize != name.len() {
+            return Some(false);
+        }
+        starts_with(&self.prefix, name)
     }
 
     #[inline]
-    fn name<'a>(&'a self, message: &'a [u8]) -> &'a [u8] {
-        let short = self.prefix.get(..self.name.length as usize);
-        short.unwrap_or_else(|| &message[self.name.range()])
+    fn name<'a>(&self, message: &'a [u8]) -> &'a [u8] {
+        &message[self.name.range()]
     }
 
     #[inline]
-    fn cgroup<'a>(&'a self, message: &'a [u8]) -> Cgroup<'a> {
-        let &Entry { hash, options, enabled, .. } = self;
-        let (name, path) = (self.name(message), &message[self.path.range()]);
-        Cgroup { hash, options, enabled, name: Text::new(name), path: Text::new(path) }
+    fn cgroup<'a>(&self, message: &'a [u8]) -> Cgroup<'a> {
+        let &Entry { hash, options, enabled, name, path, .. } = self;
+        let [name, path] = [name, path].map(|span| Text::new(&message[span.range()]));
+        Cgroup { hash, options, enabled, name, path }
     }
+}
+
+/// The end of a message, and zeros.
+#[cold]
+#[inline(never)]
+fn padded(end: &[u8]) -> [u8; PREFIX] {
+    let mut prefix = [0; PREFIX];
+    prefix[..end.len()].copy_from_slice(end);
+    prefix
+}
+
+/// Whether `prefix` starts with `name`; `None` if that is longer.
+///
+/// Compares two pieces of fixed size that may overlap, which spares a call.
+#[inline]
+fn starts_with(prefix: &[u8; PREFIX], name: &[u8]) -> Option<bool> {
+    #[inline]
+    fn by<const N: usize>(prefix: &[u8], name: &[u8]) -> Option<bool> {
+        let (first, last) = (name.first_chunk::<N>()?, name.last_chunk::<N>()?);
+        Some(prefix.first_chunk() == Some(first) && prefix.last_chunk() == Some(last))
+    }
+    let prefix = prefix.get(..name.len())?;
+    by::<16>(prefix, name)
+        .or_else(|| by::<8>(prefix, name))
+        .or_else(|| by::<4>(prefix, name))
+        .or_else(|| Some(prefix.iter().eq(name)))
 }
 
 impl Index {
@@ -211,8 +255,9 @@ impl Index {
     ) -> Result<usize, Malformed> {
         let Index { entries, .. } = self;
         let room = (2 * view.places().len()).next_power_of_two();
-        entries.clear();
+        entries.truncate(room);
         entries.shrink_to(KEPT * room);
+        entries.iter_mut().for_each(Entry::free);
         entries.resize(room, Entry::FREE);
         self.own_hash = own_hash;
         let mut most = 0;
@@ -222,7 +267,8 @@ impl Index {
                 // All that is left to do here is to check.
                 continue;
             }
-            let (home, mask) = (self.home(entry.hash, entry.name(message)), self.entries.len() - 1);
+            let name = entry.name(message);
+            let (home, mask) = (self.home(entry.hash, name), self.entries.len() - 1);
             let mut passed = 0;
             loop {
                 let there = &mut self.entries[home.wrapping_add(passed) & mask];
@@ -230,7 +276,7 @@ impl Index {
                     *there = entry;
                     break;
                 }
-                if there.is(message, entry.hash, entry.name(message)) {
+                if there.is(message, entry.hash, name) {
                     break;
                 }
                 passed += 1;
@@ -240,16 +286,28 @@ impl Index {
         Ok(most)
     }
 
-    #[inline]
+    /// Most often, the cgroup is where the provider's hash says, and its line tells. Whether the index
+    /// goes by that hash does not matter to a cgroup that is there.
+    #[inline(always)]
     fn find(&self, message: &[u8], hash: u32, name: &[u8]) -> Option<&Entry> {
+        let entry = &self.entries[spread(hash) & (self.entries.len() - 1)];
+        if entry.says(hash, name) == Some(true) {
+            return Some(entry);
+        }
+        self.search(message, hash, name)
+    }
+
+    /// Apart, so that the usual case need not save registers for it.
+    #[inline(never)]
+    fn search(&self, message: &[u8], hash: u32, name: &[u8]) -> Option<&Entry> {
         let (mut at, mask) = (self.home(hash, name), self.entries.len() - 1);
         loop {
             let entry = &self.entries[at & mask];
-            if entry.is(message, hash, name) {
-                return Some(entry);
-            }
             if entry.is_free() {
                 return None;
+            }
+            if entry.is(message, hash, name) {
+                return Some(entry);
             }
             at = at.wrapping_add(1);
         }
@@ -259,14 +317,18 @@ impl Index {
     #[inline]
     fn home(&self, hash: u32, name: &[u8]) -> usize {
         match &self.own_hash {
-            // Hashes of names that count up differ little: multiplied, they differ in all bits.
-            None => (u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize,
+            None => spread(hash),
             Some(own_hash) => own_home(own_hash, hash, name),
         }
     }
 }
 
-/// Apart, so that the usual case need not save registers for it.
+/// Hashes of names that count up differ little: multiplied, they differ in all bits.
+#[inline]
+fn spread(hash: u32) -> usize {
+    (u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+}
+
 #[cold]
 #[inline(never)]
 fn own_home(own_hash: &RandomState, hash: u32, name: &[u8]) -> usize {
@@ -318,6 +380,20 @@ mod tests {
             assert_eq!(table.find(hash, format!("{name}y")), None);
         }
         assert_eq!(table.at(all.len()), None);
+    }
+
+    #[test]
+    fn names_of_equal_length_and_hash_are_told_apart_by_any_byte() {
+        for len in 1..2 * PREFIX {
+            let name = "n".repeat(len);
+            let table = table(&[(7, &name)]);
+            assert_eq!(table.find(7, &name), Some(0));
+            for at in 0..len {
+                let mut other = name.clone().into_bytes();
+                other[at] = b'o';
+                assert_eq!(table.find(7, &other), None, "{at} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::{
-    item::{Pen, apart},
+    item::Pen,
     items::{DirectoryEntry, Items, ItemsWriter, Rule},
     layout::{Defect, Malformed, Span, Unwritable, align8, malformed},
     service::Service,
@@ -57,6 +57,47 @@ layout! {
     }
 }
 
+impl SnapshotItem {
+    /// Reads one item of a snapshot and checks that its strings lie where they may.
+    ///
+    /// # Errors
+    ///
+    /// Which rule the bytes break.
+    #[inline]
+    pub fn checked(item: &[u8]) -> Result<Self, Malformed> {
+        let head = SnapshotItem::read(item)?;
+        let (name, path) = (head.name.range(), head.path.range());
+        // Unlike elsewhere, strings may have NULs inside, and stray bytes around them.
+        let ends = |string: &Range<usize>| {
+            string.start >= SnapshotItem::LEN && item.get(string.end) == Some(&0)
+        };
+        if ends(&name) && ends(&path) && (name.end < path.start || path.end < name.start) {
+            return Ok(head);
+        }
+        Err(head.misplaced(item))
+    }
+
+    /// Which rule the strings of an item break first.
+    #[cold]
+    fn misplaced(&self, item: &[u8]) -> Malformed {
+        let fault = |defect, at, why| malformed(defect, "SnapshotItem", at, why);
+        for string in [self.name.range(), self.path.range()] {
+            if string.start < SnapshotItem::LEN || string.end >= item.len() {
+                return fault(Defect::OutOfBounds, string.start, "has a string outside");
+            }
+            if item[string.end] != 0 {
+                return fault(
+                    Defect::MissingNul,
+                    string.start,
+                    "has a string without a NUL behind it",
+                );
+            }
+        }
+        let at = self.path.offset as usize;
+        malformed(Defect::BadLayout, "string", at, "overlaps another")
+    }
+}
+
 /// A cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cgroup<'a> {
@@ -78,23 +119,10 @@ impl<'a> Cgroup<'a> {
     /// # Errors
     ///
     /// Which rule the bytes break.
+    #[inline]
     pub fn read(item: &'a [u8]) -> Result<Self, Malformed> {
-        let head = SnapshotItem::read(item)?;
-        // Unlike elsewhere, strings may have NULs inside, and stray bytes around them.
-        let string = |span: Span| {
-            let range = span.range();
-            let fault = |defect, why| Err(malformed(defect, "SnapshotItem", range.start, why));
-            if range.start < SnapshotItem::LEN || range.end >= item.len() {
-                return fault(Defect::OutOfBounds, "has a string outside");
-            }
-            match item[range.end] {
-                0 => Ok(Text::new(&item[range])),
-                _ => fault(Defect::MissingNul, "has a string without a NUL behind it"),
-            }
-        };
-        let (name, path) = (string(head.name)?, string(head.path)?);
-        apart(&[head.name, head.path])?;
-        let SnapshotItem { hash, options, enabled, .. } = head;
+        let SnapshotItem { hash, options, enabled, name, path } = SnapshotItem::checked(item)?;
+        let [name, path] = [name, path].map(|span| Text::new(&item[span.range()]));
         Ok(Cgroup { hash, options, enabled, name, path })
     }
 
