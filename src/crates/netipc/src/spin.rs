@@ -10,9 +10,11 @@
 //! - Then it tries for some waits in a row. In a row, because the other side may be asleep: it takes
 //!   a few prompt messages until the other side finds that looking pays for it as well.
 //! - It goes on looking while that takes little time on average, well below the price of a sleep,
-//!   counting the time of those waits that looking did not end.
+//!   counting the time of those waits that looking did not end. Where the other side can be looking
+//!   as well, since this one is seldom away for long, looking spares both a sleep in each turn, and
+//!   may take as long as being woken.
 //! - When that is over it sleeps again. The longer the attempts were in vain, the longer it is until
-//!   the next; if sleeps become much shorter than they were, the other side has begun to look, and
+//!   the next; if sleeps become shorter than they were, the other side has begun to look, and
 //!   the next attempt comes soon.
 //!
 //! All of it is arithmetic on times that are handed in; only [`Spinner::look`] reads a clock.
@@ -46,11 +48,15 @@ pub enum Spin {
     AtMost(Duration),
 }
 
-/// The longest look before a sleep. It covers the time in which a peer that sleeps is woken, so one
-/// sleep of one side does not put the other to sleep as well.
-const LONGEST: u64 = 50_000;
+/// The longest look before a sleep. It covers the time in which a peer that sleeps is woken and
+/// answers, so one sleep of one side does not put the other to sleep as well.
+const LONGEST: u64 = 75_000;
 /// What looking may take on average: less than a sleep and the two switches of it cost.
 const WORTH: u64 = 10_000;
+/// What it may take if the other side can be looking as well: what a wake-up from another CPU takes
+/// at most. No longer may this side be away on average, from one message to the wait for the next,
+/// for that to be so: the other waits as long. Who calls at a pace is away for longer.
+const MUTUAL: u64 = 40_000;
 /// What is taken for the average before there is one.
 const PRESUMED: u64 = 4_000;
 /// So many waits make an average.
@@ -89,6 +95,10 @@ pub(crate) struct Spinner {
     /// Since when it sleeps. `None` if it looked before: how long that sleep is says nothing.
     asleep: Option<Instant>,
     has_looked: bool,
+    /// How long this side is away on average between two waits, and since when it is, if that is
+    /// known.
+    away: u64,
+    left: Option<Instant>,
     /// How many first looks in a row found nothing.
     too_early: u32,
 }
@@ -119,6 +129,8 @@ impl Spinner {
             longest_sleeps: 0,
             asleep: None,
             has_looked: false,
+            away: 0,
+            left: None,
             too_early: 0,
         }
     }
@@ -153,6 +165,7 @@ impl Spinner {
         let first = look()?;
         self.too_early = if first.is_some() { 0 } else { self.too_early.wrapping_add(1) };
         if first.is_some() || !self.pays() {
+            self.left = self.left.filter(|_| first.is_none());
             return Ok(first);
         }
         let mut begun = None;
@@ -160,11 +173,19 @@ impl Spinner {
             for _ in 0..QUICK_LOOKS {
                 hint::spin_loop();
                 if let Some(found) = look()? {
-                    self.looked(begun.map_or(0, since), true);
+                    let now = begun.map(|_| Instant::now());
+                    let looked = now.zip(begun).map_or(0, |(now, begun)| nanos(now - begun));
+                    self.left = now;
+                    self.looked(looked, true);
                     return Ok(Some(found));
                 }
             }
-            let looked = since(*begun.get_or_insert_with(Instant::now));
+            let now = Instant::now();
+            let begun = *begun.get_or_insert_with(|| {
+                self.came_back(now);
+                now
+            });
+            let looked = nanos(now - begun);
             if looked >= self.longest || !may_go_on() {
                 self.looked(looked, false);
                 return Ok(None);
@@ -174,15 +195,33 @@ impl Spinner {
 
     /// It is `now`, and it sleeps.
     pub(crate) fn lie_down(&mut self, now: Instant) {
+        self.came_back(now);
         let is_counted = self.longest > 0 && !mem::take(&mut self.has_looked);
         self.asleep = is_counted.then_some(now);
     }
 
     /// A message has ended the sleep.
     pub(crate) fn wake(&mut self) {
-        if let Some(asleep) = self.asleep.take() {
-            self.slept(since(asleep));
+        if self.longest == 0 {
+            return;
         }
+        let now = Instant::now();
+        self.left = Some(now);
+        if let Some(asleep) = self.asleep.take() {
+            self.slept(nanos(now - asleep));
+        }
+    }
+
+    /// It waits again since `now`.
+    fn came_back(&mut self, now: Instant) {
+        if let Some(left) = self.left.take() {
+            self.was_away(nanos(now - left));
+        }
+    }
+
+    /// So long it was before this side waited again.
+    fn was_away(&mut self, nanos: u64) {
+        self.away = mean(self.away, nanos.min(LONG_WAIT));
     }
 
     /// Looking took so long, and was in vain or not.
@@ -192,9 +231,10 @@ impl Spinner {
         // The thread may have been held up: what it found late it did not find by looking.
         let found = found && nanos <= self.longest;
         let nanos = nanos.min(self.longest);
-        *average = (*average * (MEMORY - 1) + nanos) / MEMORY;
+        *average = mean(*average, nanos);
         (*messages, *in_vain) = if found { (*messages + 1, 0) } else { (*messages, *in_vain + 1) };
-        if *average <= WORTH && *in_vain < IN_VAIN {
+        let most = if self.away <= MUTUAL { MUTUAL } else { WORTH };
+        if *average <= most && *in_vain < IN_VAIN {
             return;
         }
         self.pause = match *messages {
@@ -214,9 +254,9 @@ impl Spinner {
         self.sleeps = if self.sleeps == 0 { nanos } else { (self.sleeps * 3 + nanos) / 4 };
         self.longest_sleeps = self.longest_sleeps.max(self.sleeps);
         *short_waits += 1;
-        let much_shorter = self.sleeps < self.longest_sleeps / 4 * 3;
+        let shorter = self.sleeps < self.longest_sleeps / 8 * 7;
         let soon = (self.pause / LEAST_PART).max(FIRST_PAUSE);
-        let due = if much_shorter { soon.min(self.pause) } else { self.pause };
+        let due = if shorter { soon.min(self.pause) } else { self.pause };
         if *short_waits >= due {
             // If the first look is in vain it is the last.
             let in_vain = IN_VAIN - 1;
@@ -225,8 +265,9 @@ impl Spinner {
     }
 }
 
-fn since(begun: Instant) -> u64 {
-    nanos(begun.elapsed())
+/// An average over some waits, with one more.
+fn mean(average: u64, nanos: u64) -> u64 {
+    (average * (MEMORY - 1) + nanos) / MEMORY
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -244,6 +285,15 @@ mod tests {
     const NEAR: u64 = 2_500;
     /// What a side does between two messages, if it is awake.
     const WORK: u64 = 1_000;
+    /// Work of sides that do much for a message, and more than one machine's price of a wake-up.
+    const LOADS: [(u64, u64); 6] = [
+        (WORK, FAR),
+        (WORK, 2 * FAR),
+        (10 * WORK, FAR),
+        (10 * WORK, 2 * FAR),
+        (35 * WORK, FAR),
+        (35 * WORK, 2 * FAR),
+    ];
 
     /// One wait for a message that comes after `nanos`, and `wake` later if the waiter sleeps. How
     /// long was looked.
@@ -260,10 +310,17 @@ mod tests {
 
     /// One call between two CPUs: who sleeps is late.
     fn call_across(client: &mut Spinner, server: &mut Spinner) {
-        let late = |other: &Spinner| if other.pays() { WORK } else { WORK + FAR };
+        exchange(client, server, (WORK, FAR));
+    }
+
+    /// As [`call_across`], with so much work on both sides, and `far` to wake one.
+    fn exchange(client: &mut Spinner, server: &mut Spinner, (work, far): (u64, u64)) {
+        let late = |other: &Spinner| if other.pays() { work } else { work + far };
         let (answer, request) = (late(server), late(client));
-        wait(client, answer, FAR);
-        wait(server, request, FAR);
+        wait(client, answer, far);
+        wait(server, request, far);
+        client.was_away(work);
+        server.was_away(work);
     }
 
     /// One wait for somebody who cannot run while this side looks.
@@ -281,33 +338,61 @@ mod tests {
 
     #[test]
     fn both_sides_find_out_that_looking_pays_between_two_cpus() {
-        let (mut client, mut server) = (spinner(), spinner());
-        for _ in 0..FIRST_PAUSE + MEMORY as u32 {
-            call_across(&mut client, &mut server);
+        for load in LOADS {
+            let (mut client, mut server) = (spinner(), spinner());
+            for _ in 0..FIRST_PAUSE {
+                exchange(&mut client, &mut server, load);
+            }
+            for _ in 0..10_000 {
+                exchange(&mut client, &mut server, load);
+                assert!(client.pays() && server.pays(), "{load:?}");
+            }
         }
-        assert!(client.pays() && server.pays());
     }
 
     #[test]
     fn a_side_that_had_given_up_notices_that_the_other_looks() {
+        for load in LOADS {
+            let (mut client, mut server) = (spinner(), spinner());
+            // One side after the other waits for somebody on its own CPU, and grows tired.
+            for _ in 0..100_000 {
+                wait_on_one_cpu(&mut client);
+                wait_on_one_cpu(&mut server);
+                client.was_away(load.0);
+                server.was_away(load.0);
+            }
+            assert_eq!((client.pause, server.pause), (LONGEST_PAUSE, LONGEST_PAUSE));
+            // Their attempts fall far apart.
+            for _ in 0..500 {
+                exchange(&mut client, &mut Spinner::new(Spin::Off), load);
+            }
+            let mut calls = 0;
+            while !(client.pays() && server.pays()) {
+                exchange(&mut client, &mut server, load);
+                calls += 1;
+                assert!(calls <= 2 * LONGEST_PAUSE, "they never met: {load:?}");
+            }
+            for _ in 0..10_000 {
+                exchange(&mut client, &mut server, load);
+                assert!(client.pays() && server.pays(), "{load:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn calls_at_a_pace_are_slept_for() {
+        const PERIOD: u64 = 100_000;
         let (mut client, mut server) = (spinner(), spinner());
-        // One side after the other is left alone, and grows tired.
+        let mut looked = 0;
         for _ in 0..100_000 {
-            let mut other = Spinner::new(Spin::Off);
-            call_across(&mut client, &mut other);
-            other = Spinner::new(Spin::Off);
-            call_across(&mut other, &mut server);
+            let answer = if server.pays() { WORK } else { WORK + FAR };
+            looked += wait(&mut client, answer, FAR);
+            client.was_away(PERIOD - answer);
+            looked += wait(&mut server, PERIOD - WORK, 0);
+            server.was_away(WORK);
         }
-        assert_eq!((client.pause, server.pause), (LONGEST_PAUSE, LONGEST_PAUSE));
-        for _ in 0..500 {
-            call_across(&mut client, &mut server);
-        }
-        let mut calls = 0;
-        while !(client.pays() && server.pays()) {
-            call_across(&mut client, &mut server);
-            calls += 1;
-            assert!(calls <= 2 * LONGEST_PAUSE, "they never met");
-        }
+        assert!(looked > 0, "they try now and then");
+        assert!(looked < 100_000 * PERIOD / 200, "{looked} ns of looking");
     }
 
     #[test]
@@ -366,12 +451,44 @@ mod tests {
 
     #[test]
     fn a_slow_answer_is_slept_for() {
+        let looked = |nanos, away| {
+            let mut spinner = spinner();
+            let looks = (0..100_000).map(|_| {
+                spinner.was_away(away);
+                wait(&mut spinner, nanos, FAR)
+            });
+            let looked = looks.filter(|&nanos| nanos > 0).count();
+            (looked < 2_000, looked > 80_000)
+        };
+        let (slept_for, looked_for) = ((true, false), (false, true));
+        assert_eq!(looked(WORTH / 2, 2 * MUTUAL), looked_for);
+        assert_eq!(looked(WORTH * 2, 2 * MUTUAL), slept_for);
+        // Where the other side can be looking as well, less is slow.
+        assert_eq!(looked(WORTH * 2, MUTUAL / 2), looked_for);
+        assert_eq!(looked(MUTUAL * 3 / 2, MUTUAL / 2), slept_for);
+    }
+
+    #[test]
+    fn knows_how_long_it_is_away() {
         let mut spinner = spinner();
-        let looked: u64 = (0..100_000).map(|_| wait(&mut spinner, 2 * WORTH, NEAR)).sum();
-        assert!(looked < 100_000 * 2 * WORTH / 50, "{looked} ns of looking");
-        // A prompt one is not.
-        let looked = (0..100_000).map(|_| wait(&mut spinner, WORTH / 2, FAR)).filter(|&ns| ns > 0);
-        assert!(looked.count() > 80_000);
+        let begun = Instant::now();
+        let after = |micros| begun + Duration::from_micros(micros);
+        spinner.left = Some(begun);
+        spinner.lie_down(after(32));
+        assert_eq!(spinner.away, 2_000);
+        // Since when it was away now is not known: nothing has ended the sleep.
+        spinner.lie_down(after(1000));
+        assert_eq!(spinner.away, 2_000);
+        spinner.wake();
+        assert!(spinner.left.is_some());
+        // Long is long.
+        spinner.left = Some(begun);
+        spinner.lie_down(after(1_000_000));
+        assert_eq!(spinner.away, mean(2_000, LONG_WAIT));
+        // What is there at once is found without a clock.
+        spinner.left = Some(begun);
+        assert_eq!(spinner.look(|| Ok::<_, Infallible>(Some(())), || true), Ok(Some(())));
+        assert_eq!(spinner.left, None);
     }
 
     #[test]

@@ -13,10 +13,12 @@
 //     asleep: it takes a few prompt messages until the other side finds that looking pays
 //     for it as well.
 //   - It goes on looking while that takes little time on average, well below the price of
-//     a sleep, counting the time of those waits that looking did not end.
+//     a sleep, counting the time of those waits that looking did not end. Where the other
+//     side can be looking as well, since this one is seldom away for long, looking spares
+//     both a sleep in each turn, and may take as long as being woken.
 //   - When that is over it sleeps again. The longer the attempts were in vain, the longer
-//     it is until the next; if sleeps become much shorter than they were, the other side
-//     has begun to look, and the next attempt comes soon.
+//     it is until the next; if sleeps become shorter than they were, the other side has
+//     begun to look, and the next attempt comes soon.
 //
 // All of it is arithmetic on times that are handed in; only [Spinner.Look] and
 // [Spinner.Wake] read a clock.
@@ -32,13 +34,19 @@ import (
 )
 
 // longestLook is the longest look before a sleep. It covers the time in which a peer that
-// sleeps is woken, so one sleep of one side does not put the other to sleep as well.
-const longestLook = 50 * time.Microsecond
+// sleeps is woken and answers, so one sleep of one side does not put the other to sleep as
+// well.
+const longestLook = 75 * time.Microsecond
 
 const (
 	// worth is what looking may take on average: less than a sleep and the two switches
 	// of it cost.
 	worth = 10 * time.Microsecond
+	// mutual is what it may take if the other side can be looking as well: what a wake-up
+	// from another CPU takes at most. No longer may this side be away on average, from one
+	// message to the wait for the next, for that to be so: the other waits as long. Who
+	// calls at a pace is away for longer.
+	mutual = 40 * time.Microsecond
 	// presumed is taken for the average before there is one.
 	presumed = 4 * time.Microsecond
 	// memory is how many waits make an average.
@@ -88,6 +96,10 @@ type Spinner struct {
 	asleep    time.Time
 	hasLooked bool
 	lastSleep time.Time
+	// How long this side is away on average between two waits, and since when it is. Zero
+	// if that is not known.
+	away time.Duration
+	left time.Time
 }
 
 // New makes a spinner that looks for most before a sleep: 0 is as long as that pays, what
@@ -107,6 +119,7 @@ func (s *Spinner) Pays() bool { return s.looking }
 // to sleep.
 func (s *Spinner) Look(look func() bool) bool {
 	if look() {
+		s.left = time.Time{}
 		return true
 	}
 	if !s.Pays() {
@@ -121,13 +134,17 @@ func (s *Spinner) Look(look func() bool) bool {
 		for range quickLooks {
 			Pause()
 			if look() {
-				s.looked(since(begun), true)
+				if s.left = (time.Time{}); !begun.IsZero() {
+					s.left = time.Now()
+				}
+				s.looked(s.left.Sub(begun), true)
 				return true
 			}
 		}
 		if begun.IsZero() {
 			begun = time.Now()
-		} else if looked := since(begun); looked >= s.longest {
+			s.cameBack(begun)
+		} else if looked := time.Since(begun); looked >= s.longest {
 			s.looked(looked, false)
 			return false
 		}
@@ -151,6 +168,7 @@ func (s *Spinner) LieDown(now time.Time) {
 	if s.longest == 0 {
 		return
 	}
+	s.cameBack(now)
 	s.lastSleep, s.asleep = now, now
 	if s.hasLooked {
 		s.asleep = time.Time{}
@@ -160,10 +178,27 @@ func (s *Spinner) LieDown(now time.Time) {
 
 // Wake says that a message has ended the sleep, if there was one.
 func (s *Spinner) Wake() {
+	if s.longest == 0 {
+		return
+	}
+	s.left = time.Now()
 	if !s.asleep.IsZero() {
-		s.slept(since(s.asleep))
+		s.slept(s.left.Sub(s.asleep))
 		s.asleep = time.Time{}
 	}
+}
+
+// cameBack says that it waits again since now.
+func (s *Spinner) cameBack(now time.Time) {
+	if !s.left.IsZero() {
+		s.wasAway(now.Sub(s.left))
+		s.left = time.Time{}
+	}
+}
+
+// wasAway says how long it was before this side waited again.
+func (s *Spinner) wasAway(took time.Duration) {
+	s.away = mean(s.away, min(took, longWait))
 }
 
 // looked says how long looking took, and whether it found something.
@@ -175,13 +210,17 @@ func (s *Spinner) looked(took time.Duration, found bool) {
 	// The thread may have been held up: what it found late it did not find by looking.
 	found = found && took <= s.longest
 	took = min(took, s.longest)
-	s.average = (s.average*(memory-1) + took) / memory
+	s.average = mean(s.average, took)
 	if found {
 		s.found, s.inVain = s.found+1, 0
 	} else {
 		s.inVain++
 	}
-	if s.average <= worth && s.inVain < enoughInVain {
+	most := worth
+	if s.away <= mutual {
+		most = mutual
+	}
+	if s.average <= most && s.inVain < enoughInVain {
 		return
 	}
 	if s.found >= success {
@@ -206,7 +245,7 @@ func (s *Spinner) slept(took time.Duration) {
 	s.longestSleeps = max(s.longestSleeps, s.sleeps)
 	s.shortWaits++
 	due := s.pause
-	if muchShorter := s.sleeps < s.longestSleeps/4*3; muchShorter {
+	if shorter := s.sleeps < s.longestSleeps/8*7; shorter {
 		due = min(due, max(s.pause/leastPart, firstPause))
 	}
 	if s.shortWaits >= due {
@@ -215,12 +254,9 @@ func (s *Spinner) slept(took time.Duration) {
 	}
 }
 
-// since is how long ago begun was, 0 if it is zero.
-func since(begun time.Time) time.Duration {
-	if begun.IsZero() {
-		return 0
-	}
-	return time.Since(begun)
+// mean is an average over some waits, with one more.
+func mean(average, took time.Duration) time.Duration {
+	return (average*(memory-1) + took) / memory
 }
 
 // Pause takes a moment between two looks at what another processor changes.

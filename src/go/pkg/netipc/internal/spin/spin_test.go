@@ -14,6 +14,16 @@ const (
 	work = time.Microsecond
 )
 
+// A load is how much both sides do for a message, and what it takes to wake one.
+type load struct{ work, far time.Duration }
+
+// loads are of sides that do much for a message, and of more than one machine.
+var loads = []load{
+	{work, far}, {work, 2 * far},
+	{10 * work, far}, {10 * work, 2 * far},
+	{35 * work, far}, {35 * work, 2 * far},
+}
+
 // wait is one wait for a message that comes after a time, and wake later if the waiter
 // sleeps. It returns how long was looked.
 func (s *Spinner) wait(after, wake time.Duration) time.Duration {
@@ -35,16 +45,32 @@ func (s *Spinner) waits(n int, after, wake time.Duration) (looked time.Duration)
 }
 
 // callAcross is one call between two CPUs: who sleeps is late.
-func callAcross(client, server *Spinner) {
+func callAcross(client, server *Spinner) { load{work, far}.exchange(client, server) }
+
+// exchange is a call between two CPUs with so much to do.
+func (l load) exchange(client, server *Spinner) {
 	late := func(other *Spinner) time.Duration {
 		if other.Pays() {
-			return work
+			return l.work
 		}
-		return work + far
+		return l.work + l.far
 	}
 	answer, request := late(server), late(client)
-	client.wait(answer, far)
-	server.wait(request, far)
+	client.wait(answer, l.far)
+	server.wait(request, l.far)
+	client.wasAway(l.work)
+	server.wasAway(l.work)
+}
+
+// staysAwake makes many calls, after which both sides must look all the time.
+func (l load) staysAwake(t *testing.T, client, server *Spinner) {
+	t.Helper()
+	for range 10_000 {
+		l.exchange(client, server)
+		if !client.Pays() || !server.Pays() {
+			t.Fatalf("%v: client %v, server %v", l, client.Pays(), server.Pays())
+		}
+	}
 }
 
 func callsAcross(n int, client, server *Spinner) {
@@ -67,31 +93,59 @@ func spinners() (client, server *Spinner) {
 }
 
 func TestBothSidesFindOutThatLookingPaysBetweenTwoCPUs(t *testing.T) {
-	client, server := spinners()
-	callsAcross(firstPause+memory, client, server)
-	if !client.Pays() || !server.Pays() {
-		t.Errorf("client %v, server %v", client.Pays(), server.Pays())
+	for _, load := range loads {
+		client, server := spinners()
+		for range firstPause {
+			load.exchange(client, server)
+		}
+		load.staysAwake(t, client, server)
 	}
 }
 
 func TestASideThatHadGivenUpNoticesThatTheOtherLooks(t *testing.T) {
-	client, server := spinners()
-	// One side after the other is left alone, and grows tired.
-	for range 100_000 {
-		other := New(-1)
-		callAcross(client, &other)
-		other = New(-1)
-		callAcross(&other, server)
-	}
-	if client.pause != longestPause || server.pause != longestPause {
-		t.Errorf("pauses of %d and %d", client.pause, server.pause)
-	}
-	callsAcross(500, client, server)
-	for calls := 0; !client.Pays() || !server.Pays(); calls++ {
-		callAcross(client, server)
-		if calls > 2*longestPause {
-			t.Fatal("they never met")
+	for _, load := range loads {
+		client, server := spinners()
+		// One side after the other waits for somebody on its own CPU, and grows tired.
+		for range 100_000 {
+			client.waitOnOneCPU()
+			server.waitOnOneCPU()
+			client.wasAway(load.work)
+			server.wasAway(load.work)
 		}
+		if client.pause != longestPause || server.pause != longestPause {
+			t.Errorf("pauses of %d and %d", client.pause, server.pause)
+		}
+		// Their attempts fall far apart.
+		for range 500 {
+			other := New(-1)
+			load.exchange(client, &other)
+		}
+		for calls := 0; !client.Pays() || !server.Pays(); calls++ {
+			load.exchange(client, server)
+			if calls > 2*longestPause {
+				t.Fatalf("%v: they never met", load)
+			}
+		}
+		load.staysAwake(t, client, server)
+	}
+}
+
+func TestCallsAtAPaceAreSleptFor(t *testing.T) {
+	const calls, period = 100_000, 100 * time.Microsecond
+	client, server := spinners()
+	var looked time.Duration
+	for range calls {
+		answer := work
+		if !server.Pays() {
+			answer += far
+		}
+		looked += client.wait(answer, far)
+		client.wasAway(period - answer)
+		looked += server.wait(period-work, 0)
+		server.wasAway(work)
+	}
+	if looked == 0 || looked >= calls*period/200 {
+		t.Errorf("%v of looking", looked)
 	}
 }
 
@@ -148,19 +202,54 @@ func TestWhenMessagesStayAwayItLooksOnceMoreAndSleeps(t *testing.T) {
 }
 
 func TestASlowAnswerIsSleptFor(t *testing.T) {
-	s, _ := spinners()
-	if looked := s.waits(100_000, 2*worth, near); looked >= 100_000*2*worth/50 {
-		t.Errorf("%v of looking", looked)
-	}
-	// A prompt one is not.
-	looks := 0
-	for range 100_000 {
-		if s.wait(worth/2, far) > 0 {
-			looks++
+	for _, test := range []struct {
+		answer, away time.Duration
+		looks        bool
+	}{
+		{worth / 2, 2 * mutual, true},
+		{worth * 2, 2 * mutual, false},
+		// Where the other side can be looking as well, less is slow.
+		{worth * 2, mutual / 2, true},
+		{mutual * 3 / 2, mutual / 2, false},
+	} {
+		s, _ := spinners()
+		looks := 0
+		for range 100_000 {
+			s.wasAway(test.away)
+			if s.wait(test.answer, far) > 0 {
+				looks++
+			}
+		}
+		if test.looks && looks <= 80_000 || !test.looks && looks >= 2_000 {
+			t.Errorf("%+v: %d looks", test, looks)
 		}
 	}
-	if looks <= 80_000 {
-		t.Errorf("%d looks", looks)
+}
+
+func TestKnowsHowLongItIsAway(t *testing.T) {
+	s, _ := spinners()
+	begun := time.Now()
+	s.left = begun
+	s.LieDown(begun.Add(32 * time.Microsecond))
+	if s.away != 2*time.Microsecond {
+		t.Errorf("away for %v", s.away)
+	}
+	// Since when it was away now is not known: nothing has ended the sleep.
+	if s.LieDown(begun.Add(time.Second)); s.away != 2*time.Microsecond {
+		t.Errorf("away for %v after no message", s.away)
+	}
+	if s.Wake(); s.left.IsZero() {
+		t.Error("a message does not end the wait")
+	}
+	// Long is long.
+	s.left = begun
+	if s.LieDown(begun.Add(time.Second)); s.away != mean(2*time.Microsecond, longWait) {
+		t.Errorf("away for %v after a second", s.away)
+	}
+	// What is there at once is found without a clock.
+	s.left = begun
+	if !s.Look(func() bool { return true }) || !s.left.IsZero() {
+		t.Errorf("away since %v", s.left)
 	}
 }
 
