@@ -47,24 +47,32 @@ impl Host {
     /// # Errors
     ///
     /// Why there is no session. The client was told, where the protocol says so.
-    pub(crate) fn greet(&self, socket: &Arc<Socket>, terms: Terms) -> Result<Option<Session>> {
+    pub(crate) fn greet(&self, socket: &Arc<Socket>, mut terms: Terms) -> Result<Option<Session>> {
         let Some(packet) = receive_short(socket)? else { return Ok(None) };
         let context = || String::from("agree with a client");
-        match Hello::from_packet(&packet).and_then(|hello| self.agree(socket, &hello, terms)) {
-            Ok((session, handover)) => {
-                match reply(socket, session.agreement(), handover.as_ref()) {
-                    Ok(true) => Ok(Some(session)),
-                    Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
-                    Err(cause) => Err(Error::system(context(), cause)),
+        loop {
+            let (session, handover) = match Hello::from_packet(&packet)
+                .and_then(|hello| self.agree(socket, &hello, terms))
+            {
+                Ok(agreed) => agreed,
+                Err(refusal) => {
+                    if let Some(packet) = refusal.packet() {
+                        // It is hung up on anyway: whether it gets to know why is up to it.
+                        let _ = socket.send(&packet, &[]);
+                    }
+                    return Err(refused(refusal, context()));
                 }
-            }
-            Err(refusal) => {
-                if let Some(packet) = refusal.packet() {
-                    // It is hung up on anyway: whether it gets to know why is up to it.
-                    let _ = socket.send(&packet, &[]);
+            };
+            return match reply(socket, session.agreement(), handover.as_ref()) {
+                Ok(true) => Ok(Some(session)),
+                Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
+                // This user has too many descriptors under way, perhaps to clients that take none.
+                Err(_) if handover.is_some() => {
+                    terms.supported_profiles &= !profile::RING;
+                    continue;
                 }
-                Err(refused(refusal, context()))
-            }
+                Err(cause) => Err(Error::system(context(), cause)),
+            };
         }
     }
 

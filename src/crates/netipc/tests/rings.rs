@@ -4,7 +4,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    fs::{Permissions, set_permissions},
+    io::IoSlice,
+    mem::MaybeUninit,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    time::Duration,
+};
 
 use common::{
     Dir, PATIENCE, carriers, client, increment_server, is_over, process, served, still_serves,
@@ -15,7 +21,15 @@ use netipc::{
     proto::{Header, Service, Status},
     transport::{Carrier, Listener, ListenerOptions, Session},
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+        SocketType, sendmsg, socketpair,
+    },
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 
 fn wait() -> Wait<'static> {
     Wait::at_most(PATIENCE)
@@ -124,9 +138,8 @@ fn a_thousand_sessions_share_four_workers() {
     if !process::alone("a_thousand_sessions_share_four_workers") {
         return;
     }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
+    let most = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
     let dir = Dir::new();
     let session = SessionOptions::shared_memory();
     let options = ServerOptions { workers: 4, backlog: 128, ..served(&session) };
@@ -204,9 +217,7 @@ fn sessions_take_no_bells_when_descriptors_are_scarce() {
     if !process::alone("sessions_take_no_bells_when_descriptors_are_scarce") {
         return;
     }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let few = rustix::process::Rlimit { current: Some(256), ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    limit(Resource::Nofile, 256);
     let dir = Dir::new();
     let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
     let mut clients: Vec<_> = (0..40)
@@ -248,9 +259,7 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
     }
     let dir = Dir::new();
     let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let few = rustix::process::Rlimit { current: Some(64), ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    limit(Resource::Nofile, 64);
     let mut fillers = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         fillers.push(file);
@@ -263,4 +272,68 @@ fn without_descriptors_for_rings_something_else_carries_the_messages() {
     session.send(&request(1), &1u64.to_ne_bytes(), wait()).unwrap();
     let header = session.receive(wait()).unwrap();
     answer(&session, &header);
+}
+
+fn limit(resource: Resource, current: u64) {
+    setrlimit(resource, Rlimit { current: Some(current), ..getrlimit(resource) }).unwrap();
+}
+
+/// The kernel ends who makes a file longer than that, unless it handles the signal.
+#[test]
+fn a_limit_on_files_costs_a_server_its_rings_and_a_client_nothing() {
+    const TEST: &str = "a_limit_on_files_costs_a_server_its_rings_and_a_client_nothing";
+    let carrier = |dir: &std::path::Path| {
+        let mut client = client::<Increment>(dir, "increment", &SessionOptions::shared_memory());
+        assert_eq!(client.call(1).unwrap(), 2);
+        client.session().unwrap().carrier()
+    };
+    match process::part() {
+        Some((part, dir)) if part == "client" => {
+            limit(Resource::Fsize, 0);
+            assert_eq!(carrier(&dir), Carrier::Rings);
+        }
+        Some(_) => {
+            process::tell("ALONE");
+            let dir = Dir::new();
+            let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+            process::Child::start(TEST, "client", &dir).pass();
+            limit(Resource::Fsize, 4096);
+            assert_eq!(carrier(&dir), Carrier::Socket);
+        }
+        None => assert!(!process::alone(TEST)),
+    }
+}
+
+/// So many descriptors may be on their way from a user to whoever does not take them.
+#[test]
+fn where_no_more_descriptors_may_be_under_way_something_else_carries_the_messages() {
+    if !process::alone(
+        "where_no_more_descriptors_may_be_under_way_something_else_carries_the_messages",
+    ) {
+        return;
+    }
+    let dir = Dir::new();
+    set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+    limit(Resource::Nofile, 64);
+    process::as_nobody(|| {
+        let (from, _to) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let send = || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(32))];
+            let mut along = SendAncillaryBuffer::new(&mut space);
+            let fds = [from.as_fd(); 32];
+            assert!(along.push(SendAncillaryMessage::ScmRights(&fds)));
+            sendmsg(&from, &[IoSlice::new(&[0])], &mut along, SendFlags::empty())
+        };
+        while send().map_err(|errno| assert_eq!(errno, Errno::TOOMANYREFS)).is_ok() {}
+        let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+        let mut client = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
+        assert!(is_over(&client, "shared memory"));
+        assert_eq!(client.call(1).unwrap(), 2);
+    });
 }

@@ -4,6 +4,7 @@
 pub mod lookup;
 pub mod peer;
 pub mod process;
+pub mod random;
 #[cfg(target_os = "linux")]
 pub mod ring;
 

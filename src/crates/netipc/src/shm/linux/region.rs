@@ -18,6 +18,7 @@ use std::{
 use rustix::{
     fs::{Mode, OFlags},
     io::{Errno, retry_on_intr},
+    process::{Resource, getrlimit},
     time::{ClockId, clock_gettime},
 };
 
@@ -74,7 +75,7 @@ impl Region {
         let file = create_file(&path)?;
         let open = |cause| RegionError::system(RegionFault::Open, &path, cause);
         let own = FileId::of(file.as_fd()).map_err(open)?;
-        let made = allocate(&file, layout.size())
+        let made = grow(&file, layout.size())
             .map_err(|cause| RegionError::system(RegionFault::Allocate, &path, cause))
             .and_then(|()| map(&file, &path, layout.size()));
         match made {
@@ -238,6 +239,15 @@ fn create_file(path: &Path) -> Result<File, RegionError> {
     });
     restored.map_err(|cause| RegionError::system(RegionFault::Open, path, cause))?;
     Ok(file)
+}
+
+/// Gives an empty file its size, and backs it.
+pub(super) fn grow(file: &File, size: u64) -> io::Result<()> {
+    // Above this limit the kernel would not only fail but also end the process with SIGXFSZ.
+    if getrlimit(Resource::Fsize).current.is_some_and(|most| most < size) {
+        return Err(Errno::FBIG.into());
+    }
+    allocate(file, size)
 }
 
 /// Backs the whole file with memory or space, so that no later write to it can fail.

@@ -28,7 +28,7 @@ use super::{
         ring::{Place, Track},
         words,
     },
-    region::allocate,
+    region::{allocate, grow},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -239,7 +239,7 @@ fn create_file(size: usize) -> io::Result<File> {
         created => created,
     };
     let file = File::from(created?);
-    allocate(&file, size as u64)?;
+    grow(&file, size as u64)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(file)
 }
