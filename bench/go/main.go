@@ -62,11 +62,7 @@ func play(words []string) error {
 
 // config configures both sides within limits that make every call one message each way.
 func (b *bench) config() service.Config {
-	c := service.Config{SupportedProfiles: protocol.ProfileBaseline}
-	if b.shared {
-		c.SupportedProfiles |= protocol.ProfileSHMHybrid
-		c.PreferredProfiles = protocol.ProfileSHMHybrid
-	}
+	c := service.Config{SupportedProfiles: protocol.ProfileBaseline | b.profile, PreferredProfiles: b.profile}
 	switch b.scenario {
 	case "snapshot":
 		c.MaxResponsePayloadBytes = 64 + 128*b.items
@@ -116,7 +112,7 @@ func (b *bench) connect(c *service.Connection) error {
 	if !c.Ready() {
 		return fmt.Errorf("no session: %w", c.LastError())
 	}
-	if shared := c.SelectedProfile() != protocol.ProfileBaseline; shared != b.shared {
+	if c.SelectedProfile() != b.profile {
 		return fmt.Errorf("the session has profile %#x", c.SelectedProfile())
 	}
 	return nil

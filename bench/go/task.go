@@ -4,21 +4,29 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // A task is what one case measures, as KEY=VALUE words.
 type task struct {
 	scenario string
-	shared   bool
+	profile  uint32 // over which it is measured
 	duration time.Duration
 	count    uint64 // of calls in each part, at most; 0: no limit
 	items    uint32
 	workers  int
 }
 
+var transports = map[string]uint32{
+	"socket": protocol.ProfileBaseline,
+	"shm":    protocol.ProfileSHMHybrid,
+	"ring":   protocol.ProfileRing,
+}
+
 // parseTask reads the words; false if one of them is not known here.
 func parseTask(words []string) (task, bool) {
-	t := task{items: 1, workers: 1}
+	t := task{profile: protocol.ProfileBaseline, items: 1, workers: 1}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		n, err := strconv.ParseUint(value, 10, 31)
@@ -26,10 +34,11 @@ func parseTask(words []string) (task, bool) {
 		case "scenario":
 			t.scenario, err = value, nil
 		case "transport":
-			t.shared, err = value == "shm", nil
-			if !t.shared && value != "socket" {
+			var known bool
+			if t.profile, known = transports[value]; !known {
 				return t, false
 			}
+			err = nil
 		case "duration_ms":
 			t.duration = time.Duration(n) * time.Millisecond
 		case "count":

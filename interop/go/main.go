@@ -51,8 +51,11 @@ func play(words []string) error {
 	}
 	task, ok := parseTask(words[3:])
 	do, known := scenarios[task.scenario]
-	// Where endpoints are no files there is no way to part one from its shared memory.
-	if !ok || !known || (task.scenario == "fallback" && runtime.GOOS == "windows") {
+	switch {
+	case !ok, !known,
+		// Where endpoints are no files there is no way to part one from its shared memory.
+		task.scenario == "fallback" && runtime.GOOS == "windows",
+		task.transport.selected == protocol.ProfileRing && runtime.GOOS != "linux":
 		fmt.Println("UNSUPPORTED")
 		return nil
 	}
@@ -110,17 +113,9 @@ func waitForTheEnd() error {
 	return err
 }
 
-// profiles returns the carriers to offer.
-func (m *meeting) profiles() uint32 {
-	if m.shared {
-		return protocol.ProfileBaseline | protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex
-	}
-	return protocol.ProfileBaseline
-}
-
 // config configures clients, and servers that have what they serve.
 func (m *meeting) config() service.Config {
-	return service.Config{SupportedProfiles: m.profiles(), PreferredProfiles: m.profiles()}
+	return service.Config{SupportedProfiles: m.transport.profiles, PreferredProfiles: m.transport.profiles}
 }
 
 // connect makes a session, over the carrier that was asked for.
@@ -129,9 +124,11 @@ func (m *meeting) connect(c *service.Connection) error {
 	if !c.Ready() {
 		return fmt.Errorf("no session: %w", c.LastError())
 	}
-	// Where shared memory cannot be had the socket is what is wanted.
-	wanted := m.shared && m.scenario != "fallback"
-	if uses := c.SelectedProfile() != protocol.ProfileBaseline; uses != wanted {
+	wanted := m.transport.selected
+	if m.scenario == "fallback" { // shared memory cannot be had
+		wanted = protocol.ProfileBaseline
+	}
+	if c.SelectedProfile()&wanted == 0 {
 		return fmt.Errorf("the session has profile %#x", c.SelectedProfile())
 	}
 	return nil

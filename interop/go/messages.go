@@ -26,7 +26,7 @@ var lengths = []int{0, 1, 31, 4064, 4065, 8128, 8129, 65504, 300000, most}
 // answered, and the last is answered first.
 func serveEcho(m *meeting) error {
 	config := serverConfig{
-		SupportedProfiles: m.profiles(), PreferredProfiles: m.profiles(),
+		SupportedProfiles: m.transport.profiles, PreferredProfiles: m.transport.profiles,
 		MaxRequestPayloadBytes: most, MaxResponsePayloadBytes: most,
 		MaxRequestBatchItems: 16, MaxResponseBatchItems: 16, PacketSize: packetSize,
 	}
@@ -144,14 +144,14 @@ func connect(m *meeting) (*messageLink, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	link, err := dial(ctx, m.dir, m.service, &clientConfig{
-		SupportedProfiles: m.profiles(), PreferredProfiles: m.profiles(),
+		SupportedProfiles: m.transport.profiles, PreferredProfiles: m.transport.profiles,
 		MaxRequestPayloadBytes: most, MaxResponsePayloadBytes: most,
 		MaxRequestBatchItems: 16, MaxResponseBatchItems: 16, PacketSize: packetSize,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if link.UsesSharedMemory() != m.shared || link.Session().PacketSize != packetSize {
+	if s := link.Session(); s.SelectedProfile&m.transport.selected == 0 || s.PacketSize != packetSize {
 		link.Close()
 		return nil, errors.New("another transport or packet size was agreed on")
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"strconv"
 	"strings"
+
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
 
 // A task is what a peer is told to do, as KEY=VALUE words.
 type task struct {
 	scenario      string
-	shared        bool   // over shared memory, not the socket
+	transport     transport
 	items         uint32 // of a snapshot
 	keys          uint32 // of a lookup
 	responseBytes uint32 // the limit of the server's responses; 0: the usual one
@@ -17,9 +19,23 @@ type task struct {
 	generation    uint64 // what the server says of its data
 }
 
+// A transport is what carries messages.
+type transport struct {
+	profiles uint32 // to offer
+	selected uint32 // those of which one is to be agreed on
+}
+
+const shared = protocol.ProfileSHMHybrid | protocol.ProfileSHMFutex
+
+var transports = map[string]transport{
+	"socket": {protocol.ProfileBaseline, protocol.ProfileBaseline},
+	"shm":    {protocol.ProfileBaseline | shared, shared},
+	"ring":   {protocol.ProfilesSharedMemory | shared, protocol.ProfileRing},
+}
+
 // parseTask reads the words; false if one of them is not known here.
 func parseTask(words []string) (task, bool) {
-	t := task{scenario: "snapshot", items: 100, keys: 16, rounds: 5, depth: 16, generation: 1}
+	t := task{scenario: "snapshot", transport: transports["socket"], items: 100, keys: 16, rounds: 5, depth: 16, generation: 1}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		bits := 32
@@ -30,7 +46,8 @@ func parseTask(words []string) (task, bool) {
 			t.scenario = value
 			continue
 		case "transport":
-			if t.shared = value == "shm"; !t.shared && value != "socket" {
+			var known bool
+			if t.transport, known = transports[value]; !known {
 				return t, false
 			}
 			continue

@@ -339,7 +339,8 @@ impl Planner<'_> {
             .collect();
         let spin = self.add("raw socket echo, spinning", Across, spinning_echo());
         let wake = self.add("line ping-pong, futex wake for nobody", Across, line(Waiting::Wake));
-        for (transport, round_trip) in [(Socket, spin), (Shared, wake)] {
+        let flag = self.add("line ping-pong, waiter flag", Across, line(Waiting::Flag));
+        for (transport, round_trip) in [(Socket, spin), (Shared, wake), (Ring, flag)] {
             let task = |scenario, items| Task { items, transport, ..Task::new(scenario) };
             let tasks = [
                 (format!("increment, {transport}"), task(Scenario::Increment, 1)),
@@ -455,6 +456,6 @@ mod tests {
         let peers = vec![peer("c"), peer("go")];
         let plan = Plan::new(&Options { peers, ..Options::default() }, &peer("rust"));
         let mixed = plan.cases.iter().filter(|case| case.name.contains(" to ")).count();
-        assert_eq!(mixed, 2 * 4 * (9 - 1));
+        assert_eq!(mixed, 3 * 4 * (9 - 1));
     }
 }
