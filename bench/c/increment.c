@@ -1,5 +1,6 @@
 /*
- * One INCREMENT a call. Typed clients in C have no such call, so the client is a session of its own.
+ * One INCREMENT a call. Typed clients in C have no such call, so the client is a session of its own,
+ * or for the published shared memory a region.
  */
 #include "peer.h"
 
@@ -60,7 +61,7 @@ static nipc_header_t request_of(struct caller *caller)
     return header;
 }
 
-static bool call_over_socket(void *user)
+static bool call_in_session(void *user)
 {
     struct caller *caller = user;
     uint8_t payload[NIPC_INCREMENT_PAYLOAD_SIZE], packet[256];
@@ -75,7 +76,7 @@ static bool call_over_socket(void *user)
     return check(caller, &header, answer, len);
 }
 
-static bool call_in_shared_memory(void *user)
+static bool call_in_region(void *user)
 {
     struct caller *caller = user;
     uint8_t message[256];
@@ -100,14 +101,14 @@ bool increment_call(const struct bench *bench)
     memset(&caller, 0, sizeof caller);
     if (nipc_uds_connect(bench->dir, bench->service, &config, &caller.session) != NIPC_UDS_OK)
         return fail("%s", nipc_last_error());
-    bool good = (caller.session.selected_profile != NIPC_PROFILE_BASELINE) == bench->shared ||
-                fail("the session is over the other transport");
-    if (good && bench->shared &&
+    bool in_region = bench->transport == REGION;
+    bool good = caller.session.selected_profile == profile(bench) ||
+                fail("the session is over another transport");
+    if (good && in_region &&
         nipc_shm_client_attach(bench->dir, bench->service, caller.session.session_id,
                                &caller.shm) != NIPC_SHM_OK)
         good = fail("%s", nipc_last_error());
-    good = good &&
-           measure(bench, bench->shared ? call_in_shared_memory : call_over_socket, &caller);
+    good = good && measure(bench, in_region ? call_in_region : call_in_session, &caller);
     nipc_shm_close(&caller.shm);
     nipc_uds_close_session(&caller.session);
     return good;

@@ -88,9 +88,18 @@ bool run(nipc_managed_server_t *server)
     return runs || fail("no thread for the server");
 }
 
+uint32_t profile(const struct bench *bench)
+{
+    static const uint32_t selected[] = {
+        [SOCKET] = NIPC_PROFILE_BASELINE, [REGION] = NIPC_PROFILE_SHM_HYBRID,
+        [RINGS] = NIPC_PROFILE_RING,
+    };
+    return selected[bench->transport];
+}
+
 uint32_t profiles(const struct bench *bench)
 {
-    return NIPC_PROFILE_BASELINE | (bench->shared ? NIPC_PROFILE_SHM_HYBRID : 0);
+    return NIPC_PROFILE_BASELINE | profile(bench);
 }
 
 static uint32_t request_bytes(const struct bench *bench)
@@ -132,8 +141,8 @@ bool connected(nipc_client_ctx_t *client, const struct bench *bench)
     nipc_client_refresh(client);
     if (!nipc_client_ready(client))
         return fail("no session: %s", nipc_last_error());
-    return (client->shm != NULL) == bench->shared ||
-           fail("the session is over the other transport");
+    return client->session.selected_profile == profile(bench) ||
+           fail("the session is over another transport");
 }
 
 /* Reads KEY=VALUE; false if it is not known here. */
@@ -149,8 +158,13 @@ static bool read_word(const char *word, struct bench *bench)
         return true;
     }
     if (IS("transport")) {
-        bench->shared = strcmp(value, "shm") == 0;
-        return bench->shared || strcmp(value, "socket") == 0;
+        static const char *const names[] = {[SOCKET] = "socket", [REGION] = "shm", [RINGS] = "ring"};
+        for (int i = SOCKET; i <= RINGS; i++)
+            if (strcmp(value, names[i]) == 0) {
+                bench->transport = (enum transport)i;
+                return true;
+            }
+        return false;
     }
     char *end;
     errno = 0;

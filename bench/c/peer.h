@@ -11,10 +11,12 @@
 #define NIPC_INTERNAL_TESTING /* the server of increments answers raw requests */
 #include "netipc/netipc_service.h"
 
+enum transport { SOCKET, REGION, RINGS };
+
 /* One side of a case: where it meets the other, and what is measured. */
 struct bench {
     const char *dir, *service, *scenario;
-    bool shared;
+    enum transport transport;
     uint64_t duration_ns;
     uint64_t count; /* of calls in each part, at most */
     uint32_t items;
@@ -47,6 +49,8 @@ bool measure(const struct bench *bench, bool (*step)(void *user), void *user);
 
 /* ---- Configurations that make every call one message each way -------------------------------- */
 
+/* The profile that is measured, and those that are offered. */
+uint32_t profile(const struct bench *bench);
 uint32_t profiles(const struct bench *bench);
 nipc_server_config_t server_config(const struct bench *bench);
 nipc_client_config_t client_config(const struct bench *bench);

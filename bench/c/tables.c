@@ -70,8 +70,8 @@ bool snapshot_call(const struct bench *bench)
     nipc_client_config_t config = client_config(bench);
     nipc_cgroups_cache_init(&refresher.cache, bench->dir, bench->service, &config);
     bool good = refresh(&refresher) &&
-                ((refresher.cache.client.shm != NULL) == bench->shared ||
-                 fail("the session is over the other transport")) &&
+                (refresher.cache.client.session.selected_profile == profile(bench) ||
+                 fail("the session is over another transport")) &&
                 measure(bench, refresh, &refresher);
     nipc_cgroups_cache_close(&refresher.cache);
     free(all);
