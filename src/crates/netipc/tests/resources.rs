@@ -4,16 +4,20 @@
 
 mod common;
 
-use std::{os::unix::fs::MetadataExt, time::Duration};
+use std::{
+    os::unix::fs::MetadataExt,
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use common::{
-    Dir, carriers, client, increment_server,
+    Dir, Running, carriers, client, increment_server,
     peer::{Peer, hello},
     process, served,
 };
 use netipc::{
-    ServerOptions, SessionOptions,
-    kinds::{CgroupsSnapshot, Increment},
+    ErrorKind, ServerOptions, SessionOptions,
+    kinds::{CgroupsSnapshot, Increment, increment},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -139,6 +143,44 @@ fn after_a_burst_of_calls_nothing_wakes_up_any_more() {
         rest();
         assert_eq!(process::sleeps(&threads), slept, "over {carrier}");
         assert_eq!(process::cpu_time(&threads), used, "over {carrier}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_its_request_is_handled_costs_no_time() {
+    if !process::alone("a_client_that_leaves_while_its_request_is_handled_costs_no_time") {
+        return;
+    }
+    for (carrier, session) in carriers() {
+        let dir = Dir::new();
+        let (entered, entries) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
+            entered.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            common::add_one(asked, reply)
+        };
+        let before = process::threads();
+        let options = ServerOptions { workers: 2, ..served(&session) };
+        let server = Running::<Increment>::start(&dir, "increment", options, handler);
+        // Dropped before the server, should this fail.
+        let release = release;
+        let mut leaver = client::<Increment>(&dir, "increment", &session);
+        let answer = leaver.call_within(1, Duration::from_millis(20));
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut, "over {carrier}");
+        drop(leaver);
+        entries.recv().unwrap();
+        let threads: Vec<_> =
+            process::threads().into_iter().filter(|thread| !before.contains(thread)).collect();
+        for &thread in &threads {
+            process::await_sleep(thread);
+        }
+        let used = process::cpu_time(&threads);
+        rest();
+        assert_eq!(process::cpu_time(&threads), used, "over {carrier}");
+        release.send(()).unwrap();
+        server.stop();
     }
 }
 

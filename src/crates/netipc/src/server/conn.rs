@@ -81,6 +81,8 @@ impl Open {
 pub(super) enum After {
     /// Watch it for this.
     Watch(Interest),
+    /// Leave it to its thread, which knows that it is gone.
+    Nothing,
     /// Serve it again when others had their turn.
     Again,
     /// Give it a thread of its own.
@@ -178,7 +180,13 @@ impl Core {
             Stage::Open(open) => self.converse(open, out),
             Stage::Shared => {
                 conn.ring();
-                After::Watch(Interest::Hangup)
+                // Who is gone stays gone, and would be reported again and again until the thread
+                // that serves it has done what it is at.
+                if conn.socket.peer_gone() {
+                    After::Nothing
+                } else {
+                    After::Watch(Interest::Hangup)
+                }
             }
             Stage::Ended => After::End,
         }

@@ -356,6 +356,7 @@ impl Core {
                     self.end(&conn, stage);
                 }
             }
+            After::Nothing => {}
             After::Thread(session) => {
                 drop(stage);
                 self.give_thread(&conn, *session);
