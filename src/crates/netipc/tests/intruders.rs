@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod doors;
 
 use std::{
     fs::File,
@@ -14,6 +15,7 @@ use common::{
     Dir, await_that, client, increment_server, is_over,
     peer::{Fake, RawListener, grant},
     process,
+    random::Random,
     ring::{self, HEADER, Intruder, SEALED},
     served,
 };
@@ -24,7 +26,7 @@ use netipc::{
 };
 use rustix::{
     event::{EventfdFlags, eventfd},
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
@@ -174,7 +176,7 @@ fn an_intruder_can_write_what_it_likes_and_loses_only_its_session() {
     await_that("an answer", || intruder.answer(0) == Some(42));
     drop(intruder);
     // And not by the rules: of no bytes, too long, no envelope, not what its envelope says.
-    let broken: [&dyn Fn(&Intruder); 8] = [
+    let broken: [&dyn Fn(&Intruder); 10] = [
         &|intruder| intruder.announce(ring::REQUESTS, 0, 0),
         &|intruder| intruder.announce(ring::REQUESTS, 0, u32::MAX),
         &|intruder| intruder.announce(ring::REQUESTS, 0, 31),
@@ -182,6 +184,17 @@ fn an_intruder_can_write_what_it_likes_and_loses_only_its_session() {
         &|intruder| {
             intruder.write(ring::REQUESTS + 8, &request(1).to_bytes());
             intruder.announce(ring::REQUESTS, 0, 41);
+        },
+        // No envelope at all, and no batch.
+        &|intruder| {
+            intruder.write(ring::REQUESTS + 8, &[0xFF; 40]);
+            intruder.announce(ring::REQUESTS, 0, 40);
+        },
+        &|intruder| {
+            let header = Header { flags: Header::BATCH, item_count: 1, ..request(1) };
+            intruder.write(ring::REQUESTS + 8, &header.to_bytes());
+            intruder.write_word(ring::REQUESTS + 40, u64::MAX);
+            intruder.announce(ring::REQUESTS, 0, 40);
         },
         // In more records than it needs, of which a worker would have to take one by one.
         &|intruder| {
@@ -249,4 +262,56 @@ fn a_request_over_the_limit_is_refused_before_the_rest_of_it_comes() {
     intruder.peer.await_hangup();
     let response = Header::read(&intruder.record(ring::RESPONSES)).unwrap();
     assert_eq!(response.transport_status, Status::LimitExceeded.code());
+}
+
+#[test]
+fn holes_in_the_memory_of_a_session_cost_that_session_alone() {
+    const TEST: &str = "holes_in_the_memory_of_a_session_cost_that_session_alone";
+    let mut random = Random::new(TEST);
+    let dir = Dir::new();
+    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+    let mut honest = rings(&dir);
+    let punch = |intruder: &Intruder, from: u64, to: u64| {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&intruder.memory, hole, from, to - from).unwrap();
+    };
+    let size = ring::size(HEADER);
+    // Where nothing is yet, nothing is lost.
+    let intruder = Intruder::connect(&dir);
+    punch(&intruder, 0, size);
+    intruder.ask(0, 41);
+    intruder.wake_server();
+    await_that("an answer", || intruder.answer(0) == Some(42));
+    drop(intruder);
+    for _ in 0..200 {
+        let intruder = Intruder::connect(&dir);
+        for number in 0..random.below(200) {
+            let from = random.below(size);
+            punch(&intruder, from, from + 1 + random.below(size - from));
+            intruder.ask(number, number);
+            intruder.wake_server();
+        }
+        assert_eq!(honest.call(1).unwrap(), 2);
+    }
+    assert_eq!(honest.status().reconnect_count, 0);
+    await_that("the end of all others", || server.server.sessions() == 1);
+}
+
+/// Whatever a peer does, of which the fuzz target tries more.
+#[test]
+fn nothing_that_a_peer_does_leads_a_session_astray() {
+    const TEST: &str = "nothing_that_a_peer_does_leads_a_session_astray";
+    if !process::alone(TEST) {
+        return;
+    }
+    let hall = doors::Hall::new();
+    let held = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let (before, mut random) = (held(), Random::new(TEST));
+    for _ in 0..1000 {
+        let bytes: Vec<u8> = (0..random.below(300)).map(|_| random.next() as u8).collect();
+        hall.rings(&bytes);
+        assert_eq!(held(), before);
+    }
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    assert!(!maps.contains("netipc-ring") && !maps.contains("hand-made"));
 }

@@ -9,6 +9,7 @@ use std::{
     io::IoSlice,
     mem::MaybeUninit,
     os::{fd::AsFd, unix::fs::PermissionsExt},
+    thread,
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use netipc::{
     ErrorKind, ServerOptions, SessionOptions, Wait,
     kinds::Increment,
     proto::{Header, Service, Status},
+    raw,
     transport::{Carrier, Listener, ListenerOptions, Session},
 };
 use rustix::{
@@ -335,5 +337,16 @@ fn where_no_more_descriptors_may_be_under_way_something_else_carries_the_message
         let mut client = client::<Increment>(&dir, "increment", &SessionOptions::shared_memory());
         assert!(is_over(&client, "shared memory"));
         assert_eq!(client.call(1).unwrap(), 2);
+
+        // The same for servers of the lower level, as the C interface has them.
+        let options = SessionOptions::shared_memory();
+        let listener = raw::Listener::listen(&dir, "raw", 1).unwrap();
+        let (served, joined) = thread::scope(|scope| {
+            let client = scope.spawn(|| raw::Link::connect(&dir, "raw", &options, wait()).unwrap());
+            let socket = listener.accept(wait()).unwrap();
+            (raw::Link::agree(socket, &options, 1, wait()).unwrap(), client.join().unwrap())
+        });
+        assert!(!served.0.has_rings() && !joined.0.has_rings());
+        assert_eq!(served.1, joined.1);
     });
 }

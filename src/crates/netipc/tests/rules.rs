@@ -25,9 +25,9 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
     rows
 }
 
-/// The chapter and number of a rule: `R-3.10` is 10 of `R-3.`.
+/// The chapter and number of a rule: `R-3.10` is 10 of `R-3.`, `RM0` is 0 of `RM`.
 fn number(id: &str) -> Option<(&str, u32)> {
-    let at = id.rfind(['.', '-'])? + 1;
+    let at = id.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     Some((&id[..at], id[at..].parse().ok()?))
 }
 
@@ -56,6 +56,21 @@ fn every_rule_of_the_list_has_its_row() {
         }
     }
     assert!(listed > 270, "only {listed} rules are listed");
+}
+
+/// The rules of rings have their numbers from PROTOCOL.md.
+#[test]
+fn every_rule_of_rings_has_its_row() {
+    let protocol = fs::read_to_string(here().join("../../../../PROTOCOL.md")).unwrap();
+    let text = fs::read_to_string(here().join("RULES.md")).unwrap();
+    let held = held(&text);
+    let (_, section) = protocol.split_once("\n## 27. ").unwrap();
+    let ids = rows(section).into_iter().map(|row| row[0]);
+    let rules: Vec<_> = ids.filter(|id| id.starts_with("RM") || id.starts_with("RR")).collect();
+    assert_eq!(rules.len(), 14);
+    for rule in rules {
+        assert!(held.contains_key(rule), "{rule} has no row");
+    }
 }
 
 #[test]

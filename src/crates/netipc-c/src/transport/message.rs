@@ -225,10 +225,8 @@ impl Session {
         // RR4
         let header = self.admit(&wire, seen)?;
         let len = header.payload_len as usize;
-        // RR5
-        if first > len {
-            return Err(fault_code(Fault::Trailing));
-        }
+        let checked = carrier.link.check_length(length, Header::LEN + len).map(Some);
+        self.received(checked, wait)?;
         if first == len && buf.len() >= length {
             let (head, payload) = buf[..length].split_at_mut(Header::LEN);
             head.copy_from_slice(&wire);
@@ -351,9 +349,8 @@ impl Missing {
             }
             Missing::Records { done } => {
                 let Some(length) = link.open(wait)? else { return Ok(None) };
-                // RR5
-                let record = payload[*done..].get_mut(..length).ok_or(Fault::Length)?;
-                link.copy(0, record);
+                link.check_length(length, payload.len() - *done)?;
+                link.copy(0, &mut payload[*done..][..length]);
                 link.close(length)?;
                 *done += length;
             }

@@ -89,33 +89,32 @@ impl Link {
             socket.0.wait_readable(wait)?;
         };
         let mut terms = options.terms(socket.0.max_packet());
-        let agreed = Hello::from_packet(&packet).and_then(|hello| {
-            loop {
-                let agreement = terms.agree(&hello, session_id)?;
-                if !agreement.uses_rings() {
-                    return Ok((agreement, None));
-                }
-                match RingEnd::create(&socket.0, &agreement) {
-                    Ok(made) => return Ok((agreement, Some(made))),
-                    Err(_) => terms.supported_profiles &= !profile::RING,
-                }
-            }
-        });
-        match agreed {
-            Ok((agreement, made)) => {
-                let (ring, handover) = made.unzip();
-                let failed = |cause| Error::system("send to the peer", cause);
-                while !reply(&socket.0, &agreement, handover.as_ref()).map_err(failed)? {
-                    socket.0.wait_writable(wait)?;
-                }
-                Ok((Link::new(socket, ring, options), agreement))
-            }
-            Err(refusal) => {
+        loop {
+            let agreed =
+                Hello::from_packet(&packet).and_then(|hello| terms.agree(&hello, session_id));
+            let agreement = agreed.map_err(|refusal| {
                 if let Some(packet) = refusal.packet() {
                     // It is hung up on anyway: whether it gets to know why is up to it.
                     let _ = socket.0.send(&packet, &[]);
                 }
-                Err(refused(refusal, context()))
+                refused(refusal, context())
+            })?;
+            let (ring, handover) = match agreement.uses_rings() {
+                true => match RingEnd::create(&socket.0, &agreement) {
+                    Ok((ring, handover)) => (Some(ring), Some(handover)),
+                    Err(_) => {
+                        terms.supported_profiles &= !profile::RING;
+                        continue;
+                    }
+                },
+                false => (None, None),
+            };
+            match reply(&socket.0, &agreement, handover.as_ref()) {
+                Ok(true) => return Ok((Link::new(socket, ring, options), agreement)),
+                Ok(false) => socket.0.wait_writable(wait)?,
+                // This user has too many descriptors under way, perhaps to clients that take none.
+                Err(_) if handover.is_some() => terms.supported_profiles &= !profile::RING,
+                Err(cause) => return Err(Error::system("send to the peer", cause)),
             }
         }
     }
@@ -250,6 +249,20 @@ impl Link {
                 return Ok(Some(length));
             }
         }
+    }
+
+    /// Whether the record found has the length it must have where `left` bytes of its message are still
+    /// to come.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`].
+    ///
+    /// # Panics
+    ///
+    /// Without rings.
+    pub fn check_length(&mut self, length: usize, left: usize) -> Result<()> {
+        ring_of(&mut self.ring).check_length(length, left)
     }
 
     /// Copies bytes of the record found, from `at` on, a multiple of 8, until `into` is full.

@@ -141,11 +141,16 @@ impl Peer {
 
     /// Whether there was room for this packet.
     pub fn send_at_once(&self, packet: &[u8]) -> bool {
+        self.try_send_at_once(packet).unwrap()
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), where the other side may have hung up.
+    pub fn try_send_at_once(&self, packet: &[u8]) -> io::Result<bool> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match rustix::net::send(&self.0.0, packet, flags) {
-            Ok(_) => true,
-            Err(Errno::AGAIN) => false,
-            Err(errno) => panic!("{errno}"),
+            Ok(_) => Ok(true),
+            Err(Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(errno.into()),
         }
     }
 
