@@ -53,7 +53,13 @@ impl<'a, S: Service> Answers<'a, S> {
 
     /// Checks each answer.
     pub(crate) fn check(&self) -> Result<(), Malformed> {
-        self.bytes().try_for_each(|answer| S::read_reply(answer).map(drop))
+        match self.source {
+            Source::None => Ok(()),
+            Source::One(answer) => S::read_reply(answer).map(drop),
+            Source::Many(answers) => {
+                answers.iter().try_for_each(|answer| S::read_reply(answer).map(drop))
+            }
+        }
     }
 
     /// Each answer.

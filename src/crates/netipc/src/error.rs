@@ -97,7 +97,11 @@ impl fmt::Display for ErrorKind {
 /// Displayed as `connect to /run/x/y.sock: connection refused`; the operating system's error, where
 /// there is one, is the [`source`](std::error::Error::source).
 #[derive(Clone, Debug)]
-pub struct Error {
+pub struct Error(Box<Failure>);
+
+/// One pointer away, so that what succeeds is returned in registers.
+#[derive(Clone, Debug)]
+struct Failure {
     kind: ErrorKind,
     /// What was tried, on what. Empty if the kind says it all.
     context: Cow<'static, str>,
@@ -117,39 +121,44 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure of `kind` while doing what `context` says.
     pub fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
-        Error { kind, context: context.into(), cause: None }
+        Error::of(kind, context.into(), None)
     }
 
     /// A failure reported by the operating system, of the kind its number says.
     pub fn system(context: impl Into<Cow<'static, str>>, cause: impl Into<io::Error>) -> Self {
         let cause = cause.into();
         let kind = kind_of(&cause);
-        Error { kind, context: context.into(), cause: Some(Cause::System(Arc::new(cause))) }
+        Error::of(kind, context.into(), Some(Cause::System(Arc::new(cause))))
+    }
+
+    #[cold]
+    fn of(kind: ErrorKind, context: Cow<'static, str>, cause: Option<Cause>) -> Self {
+        Error(Box::new(Failure { kind, context, cause }))
     }
 
     /// The same failure under another kind, where the caller knows better than the number.
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
-        self.kind = kind;
+        self.0.kind = kind;
         self
     }
 
     /// The same failure, as the reason why what `context` says failed.
     pub fn within(mut self, context: impl fmt::Display) -> Self {
-        self.context = match self.context.is_empty() {
+        self.0.context = match self.0.context.is_empty() {
             true => context.to_string().into(),
-            false => format!("{context}: {}", self.context).into(),
+            false => format!("{context}: {}", self.0.context).into(),
         };
         self
     }
 
     /// What a program decides by.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The operating system's number for the failure, if it reported one.
     pub fn raw_os_error(&self) -> Option<i32> {
-        match &self.cause {
+        match &self.0.cause {
             Some(Cause::System(cause)) => cause.raw_os_error(),
             _ => None,
         }
@@ -157,7 +166,7 @@ impl Error {
 
     /// Which rule of the wire the bytes broke, if that was it.
     pub fn malformed(&self) -> Option<&Malformed> {
-        match &self.cause {
+        match &self.0.cause {
             Some(Cause::Malformed(malformed)) => Some(malformed),
             _ => None,
         }
@@ -165,7 +174,7 @@ impl Error {
 
     /// Which rule of its session a message broke, if that was it.
     pub fn fault(&self) -> Option<&Fault> {
-        match &self.cause {
+        match &self.0.cause {
             Some(Cause::Fault(fault)) => Some(fault),
             _ => None,
         }
@@ -202,8 +211,7 @@ impl From<ErrorKind> for Error {
 
 impl From<Malformed> for Error {
     fn from(malformed: Malformed) -> Self {
-        let cause = Some(Cause::Malformed(malformed));
-        Error { kind: ErrorKind::Protocol, context: Cow::Borrowed(""), cause }
+        Error::of(ErrorKind::Protocol, Cow::Borrowed(""), Some(Cause::Malformed(malformed)))
     }
 }
 
@@ -217,27 +225,28 @@ impl From<Fault> for Error {
             Fault::DuplicateId(_) => ErrorKind::DuplicateId,
             Fault::UnknownId(_) => ErrorKind::UnknownId,
         };
-        Error { kind, context: Cow::Borrowed(""), cause: Some(Cause::Fault(fault)) }
+        Error::of(kind, Cow::Borrowed(""), Some(Cause::Fault(fault)))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.context.is_empty() {
-            write!(f, "{}: ", self.context)?;
+        let Failure { kind, context, cause } = &*self.0;
+        if !context.is_empty() {
+            write!(f, "{context}: ")?;
         }
-        match &self.cause {
+        match cause {
             Some(Cause::System(cause)) => write!(f, "{}", crate::sys::describe(cause)),
-            Some(Cause::Malformed(cause)) => write!(f, "{}: {cause}", self.kind),
-            Some(Cause::Fault(cause)) => write!(f, "{}: {cause}", self.kind),
-            None => write!(f, "{}", self.kind),
+            Some(Cause::Malformed(cause)) => write!(f, "{kind}: {cause}"),
+            Some(Cause::Fault(cause)) => write!(f, "{kind}: {cause}"),
+            None => write!(f, "{kind}"),
         }
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
+        match &self.0.cause {
             Some(Cause::System(cause)) => Some(&**cause),
             Some(Cause::Malformed(cause)) => Some(cause),
             Some(Cause::Fault(cause)) => Some(cause),

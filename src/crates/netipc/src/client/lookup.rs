@@ -59,7 +59,7 @@ impl<L: Lookup> Client<L> {
         // A lookup that is over before it asked anything is like any other call.
         let mut over: fn(Error) -> Failed = Failed::Call;
         loop {
-            let session = self.session.as_ref().ok_or(Error::from(ErrorKind::NotReady))?;
+            let session = self.session.as_ref().ok_or_else(|| Error::from(ErrorKind::NotReady))?;
             match stitch.next(session.agreement()).map_err(mismatch)? {
                 Step::Done => {
                     stitch.finish();
