@@ -81,6 +81,7 @@ impl Header {
     }
 
     /// The bytes on the wire.
+    #[inline]
     pub fn to_bytes(&self) -> [u8; Header::LEN] {
         let mut bytes = [0; Header::LEN];
         self.write(&mut bytes);

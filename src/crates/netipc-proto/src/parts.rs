@@ -34,6 +34,7 @@ impl Cut {
     /// # Errors
     ///
     /// The message needs several packets and they are too small for that.
+    #[inline]
     pub fn new(header: &Header, packet_size: u32) -> Result<Self, Fault> {
         let room = (packet_size as usize).saturating_sub(Header::LEN);
         if room == 0 && header.payload_len > 0 {
@@ -41,33 +42,44 @@ impl Cut {
         }
         Ok(Cut { header: *header, room, next: 0, index: 0 })
     }
+
+    /// The envelope of the message.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
 }
 
 impl Iterator for Cut {
     type Item = Part;
 
+    #[inline]
     fn next(&mut self) -> Option<Part> {
         let total = self.header.payload_len as usize;
         let payload = self.next..total.min(self.next.saturating_add(self.room));
         let head = match (self.index, NonZeroU32::new(payload.len() as u32)) {
             (0, _) => self.header.to_bytes(),
             (_, None) => return None,
-            (chunk_index, Some(chunk_payload_len)) => {
-                let mut head = [0; PartHeader::LEN];
-                PartHeader {
-                    message_id: self.header.message_id,
-                    total_message_len: Header::LEN as u32 + self.header.payload_len,
-                    chunk_index,
-                    chunk_count: count(total, self.room, self.room),
-                    chunk_payload_len,
-                }
-                .write(&mut head);
-                head
-            }
+            (_, Some(chunk_payload_len)) => self.part(chunk_payload_len),
         };
         self.next = payload.end;
         self.index += 1;
         Some(Part { head, payload })
+    }
+}
+
+impl Cut {
+    /// The head of the next packet, if it is not the first.
+    fn part(&self, chunk_payload_len: NonZeroU32) -> [u8; PartHeader::LEN] {
+        let mut head = [0; PartHeader::LEN];
+        PartHeader {
+            message_id: self.header.message_id,
+            total_message_len: Header::LEN as u32 + self.header.payload_len,
+            chunk_index: self.index,
+            chunk_count: count(self.header.payload_len as usize, self.room, self.room),
+            chunk_payload_len,
+        }
+        .write(&mut head);
+        head
     }
 }
 

@@ -91,6 +91,7 @@ impl Limits {
     /// # Errors
     ///
     /// Too long, or too many items.
+    #[inline]
     pub fn check(&self, header: &Header) -> Result<(), Fault> {
         let (payload, limit) = (u64::from(header.payload_len), self.payload_bytes);
         if header.payload_len > limit || header.payload_len > u32::MAX - Header::LEN as u32 {
@@ -136,6 +137,7 @@ impl Rules {
     /// # Errors
     ///
     /// It may not be sent. Nothing has changed then.
+    #[inline]
     pub fn send(&mut self, header: &Header) -> Result<(), Fault> {
         let tracked = self.role == Role::Client && header.kind == Kind::Request;
         if tracked && self.in_flight.contains(header.message_id) {
@@ -158,6 +160,7 @@ impl Rules {
     /// # Errors
     ///
     /// It breaks the rules; the session must end.
+    #[inline]
     pub fn receive(&mut self, header: &Header) -> Result<(), Fault> {
         self.incoming.check(header)?;
         let tracked = self.role == Role::Client && header.kind == Kind::Response;
@@ -168,6 +171,7 @@ impl Rules {
     }
 
     /// How many requests are in flight.
+    #[inline]
     pub fn in_flight(&self) -> usize {
         self.in_flight.0.len()
     }
@@ -183,6 +187,7 @@ impl Rules {
 /// # Errors
 ///
 /// It is a batch of several items and an entry points outside or is not aligned.
+#[inline]
 pub fn check_batch(header: &Header, payload: &[u8]) -> Result<(), Fault> {
     if header.is_batch() && header.item_count > 1 {
         Items::read(payload, header.item_count, Rule::Free(0)).map_err(Fault::Malformed)?;
@@ -195,24 +200,31 @@ pub fn check_batch(header: &Header, payload: &[u8]) -> Result<(), Fault> {
 struct InFlight(VecDeque<u64>);
 
 impl InFlight {
+    #[inline]
     fn contains(&self, id: u64) -> bool {
-        self.0.binary_search(&id).is_ok()
+        !self.is_next(id) && self.0.binary_search(&id).is_ok()
     }
 
+    #[inline]
     fn insert(&mut self, id: u64) {
-        match self.0.back() {
-            Some(&last) if last >= id => {
-                let at = self.0.partition_point(|&other| other < id);
-                self.0.insert(at, id);
-            }
-            _ => self.0.push_back(id),
+        if self.is_next(id) {
+            self.0.push_back(id);
+        } else {
+            let at = self.0.partition_point(|&other| other < id);
+            self.0.insert(at, id);
         }
     }
 
+    #[inline]
     fn remove(&mut self, id: u64) -> bool {
-        match self.0.binary_search(&id) {
-            Ok(at) => self.0.remove(at).is_some(),
-            Err(_) => false,
+        if self.0.front() == Some(&id) {
+            return self.0.pop_front().is_some();
         }
+        self.0.binary_search(&id).is_ok_and(|at| self.0.remove(at).is_some())
+    }
+
+    /// Whether it is above all of them.
+    fn is_next(&self, id: u64) -> bool {
+        self.0.back().is_none_or(|&last| last < id)
     }
 }

@@ -15,7 +15,7 @@ use std::{io, mem, path::Path, sync::Arc, time::Instant};
 
 use netipc_proto::{
     Agreement, Header, Role, Rules,
-    parts::{Cut, Join, Part},
+    parts::{Cut, Join},
 };
 
 use records::Partial;
@@ -100,8 +100,12 @@ pub enum Carrier {
 /// A message that is sent in part.
 #[derive(Debug)]
 enum Outgoing {
-    Packets { header: Header, cut: Cut, next: Part },
-    Records { header: Header, done: usize },
+    /// What follows the packets that were sent.
+    Packets(Cut),
+    Records {
+        header: Header,
+        done: usize,
+    },
 }
 
 impl Session {
@@ -237,29 +241,24 @@ impl Session {
     ///
     /// As [`send`](Self::send).
     pub fn try_send(&mut self, header: &Header, payload: &[u8]) -> Result<bool> {
-        let outgoing = match self.outgoing.take() {
-            Some(begun) => begun,
-            None => {
-                let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-                let header = Header { payload_len, ..*header };
-                self.rules.send(&header)?;
-                match &self.link {
-                    Link::Region(_) => return self.send_shared(&header, payload).map(|()| true),
-                    Link::Ring(_) => Outgoing::Records { header, done: 0 },
-                    Link::Socket => {
-                        let begun = Cut::new(&header, self.agreement.agreed_packet_size);
-                        let mut cut = begun.inspect_err(|_| self.rules.unsend(&header))?;
-                        let next = cut.next().expect("every message has a first packet");
-                        Outgoing::Packets { header, cut, next }
-                    }
-                }
+        match self.outgoing.take() {
+            None => {}
+            Some(Outgoing::Packets(cut)) => return self.send_packets(cut, payload),
+            Some(Outgoing::Records { header, done }) => {
+                return self.send_records(header, payload, done);
             }
-        };
-        match outgoing {
-            Outgoing::Packets { header, cut, next } => {
-                self.send_packets(header, cut, next, payload)
+        }
+        let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let header = Header { payload_len, ..*header };
+        self.rules.send(&header)?;
+        match &self.link {
+            Link::Socket => {
+                let cut = Cut::new(&header, self.agreement.agreed_packet_size);
+                let cut = cut.inspect_err(|_| self.rules.unsend(&header))?;
+                self.send_packets(cut, payload)
             }
-            Outgoing::Records { header, done } => self.send_records(header, payload, done),
+            Link::Ring(_) => self.send_records(header, payload, 0),
+            Link::Region(_) => self.send_shared(&header, payload).map(|()| true),
         }
     }
 
@@ -271,6 +270,15 @@ impl Session {
     /// [`ErrorKind::LimitExceeded`], [`ErrorKind::Protocol`], [`ErrorKind::Parts`],
     /// [`ErrorKind::UnknownId`] if the peer breaks the rules. The session cannot be used further.
     pub fn receive(&mut self, wait: Wait<'_>) -> Result<Header> {
+        self.receive_from(wait, Instant::now)
+    }
+
+    /// As [`receive`](Self::receive), for who knows since `when` it waits, if it has to.
+    pub(crate) fn receive_from(
+        &mut self,
+        wait: Wait<'_>,
+        when: impl FnOnce() -> Instant,
+    ) -> Result<Header> {
         match self.link {
             Link::Region(_) => return self.receive_shared(wait, GLANCE),
             Link::Ring(_) => return self.receive_records(wait),
@@ -284,8 +292,8 @@ impl Session {
         {
             return Ok(header);
         }
-        let now = Instant::now();
-        self.spinner.lie_down(now);
+        let now = when();
+        self.spinner.lie_down(|| now);
         let header = self.receive_packets(Some((wait, now)))?;
         let header = header.expect("it blocks until there is one");
         self.spinner.wake();
@@ -298,8 +306,12 @@ impl Session {
     ///
     /// As [`try_receive`](Self::try_receive).
     pub(crate) fn look(&mut self, may_go_on: impl FnMut() -> bool) -> Result<Option<Header>> {
+        let first = self.take()?;
+        if !self.spinner.pays_to_go_on(first.is_some()) {
+            return Ok(first);
+        }
         let mut spinner = mem::take(&mut self.spinner);
-        let found = spinner.look(|| self.take(), may_go_on);
+        let found = spinner.go_on(|| self.take(), may_go_on);
         self.spinner = spinner;
         found
     }
@@ -325,7 +337,7 @@ impl Session {
         {
             return Ok(false);
         }
-        self.spinner.lie_down(Instant::now());
+        self.spinner.lie_down(Instant::now);
         Ok(true)
     }
 

@@ -17,7 +17,8 @@
 //!   the next; if sleeps become shorter than they were, the other side has begun to look, and
 //!   the next attempt comes soon.
 //!
-//! All of it is arithmetic on times that are handed in; only [`Spinner::look`] reads a clock.
+//! All of it is arithmetic on times that are handed in; only [`Spinner::look`] and
+//! [`Spinner::wake`] read a clock.
 
 use std::{
     hint, mem,
@@ -73,6 +74,10 @@ const SHORT_PAUSE: u32 = 8;
 const LONGEST_PAUSE: u32 = 8192;
 /// What part of the way is the least, however much shorter sleeps have become.
 const LEAST_PART: u32 = 4;
+/// On a way at least so long one of so many sleeps is timed, and stands for the others: two looks at
+/// the clock are a hundredth of a call.
+const LONG_PAUSE: u32 = 1024;
+const SAMPLE: u32 = 8;
 /// Who was looking for so many messages did so with success.
 const SUCCESS: u32 = 256;
 /// So many first looks that found nothing make the next look seem too early, but for one in so many.
@@ -92,8 +97,12 @@ pub(crate) struct Spinner {
     /// attempt.
     sleeps: u64,
     longest_sleeps: u64,
-    /// Since when it sleeps. `None` if it looked before: how long that sleep is says nothing.
+    /// Since when it sleeps, if that is timed. `None` if it looked before: how long that sleep is
+    /// says nothing.
     asleep: Option<Instant>,
+    is_timed: bool,
+    /// So many sleeps come before the next that is timed.
+    untimed: u32,
     has_looked: bool,
     /// How long this side is away on average between two waits, and since when it is, if that is
     /// known.
@@ -128,6 +137,8 @@ impl Spinner {
             sleeps: 0,
             longest_sleeps: 0,
             asleep: None,
+            is_timed: false,
+            untimed: 0,
             has_looked: false,
             away: 0,
             left: None,
@@ -160,14 +171,36 @@ impl Spinner {
     pub(crate) fn look<T, E>(
         &mut self,
         mut look: impl FnMut() -> Result<Option<T>, E>,
-        mut may_go_on: impl FnMut() -> bool,
+        may_go_on: impl FnMut() -> bool,
     ) -> Result<Option<T>, E> {
         let first = look()?;
-        self.too_early = if first.is_some() { 0 } else { self.too_early.wrapping_add(1) };
-        if first.is_some() || !self.pays() {
-            self.left = self.left.filter(|_| first.is_none());
+        if !self.pays_to_go_on(first.is_some()) {
             return Ok(first);
         }
+        self.go_on(look, may_go_on)
+    }
+
+    /// The first look of a [`look`](Self::look) has found something or not. Whether it pays to
+    /// [go on](Self::go_on).
+    pub(crate) fn pays_to_go_on(&mut self, has_found: bool) -> bool {
+        if has_found {
+            (self.too_early, self.left) = (0, None);
+            return false;
+        }
+        self.too_early = self.too_early.wrapping_add(1);
+        self.pays()
+    }
+
+    /// What follows the first look of a [`look`](Self::look).
+    ///
+    /// # Errors
+    ///
+    /// What `look` says.
+    pub(crate) fn go_on<T, E>(
+        &mut self,
+        mut look: impl FnMut() -> Result<Option<T>, E>,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> Result<Option<T>, E> {
         let mut begun = None;
         loop {
             for _ in 0..QUICK_LOOKS {
@@ -193,16 +226,33 @@ impl Spinner {
         }
     }
 
-    /// It is `now`, and it sleeps.
-    pub(crate) fn lie_down(&mut self, now: Instant) {
-        self.came_back(now);
-        let is_counted = self.longest > 0 && !mem::take(&mut self.has_looked);
-        self.asleep = is_counted.then_some(now);
+    /// It sleeps, from what is `now` on.
+    pub(crate) fn lie_down(&mut self, now: impl FnOnce() -> Instant) {
+        let says_something = !mem::take(&mut self.has_looked);
+        self.is_timed = self.longest > 0 && self.is_its_turn();
+        self.asleep = None;
+        if self.is_timed || self.left.is_some() {
+            let now = now();
+            self.came_back(now);
+            self.asleep = (self.is_timed && says_something).then_some(now);
+        }
+    }
+
+    /// Whether the next sleep is to be timed.
+    fn is_its_turn(&mut self) -> bool {
+        let is_its_turn = self.untimed == 0;
+        self.untimed = if is_its_turn { self.stands_for() } else { self.untimed } - 1;
+        is_its_turn
+    }
+
+    /// How many sleeps one that is timed stands for.
+    fn stands_for(&self) -> u32 {
+        if self.pays() || self.pause < LONG_PAUSE { 1 } else { SAMPLE }
     }
 
     /// A message has ended the sleep.
     pub(crate) fn wake(&mut self) {
-        if self.longest == 0 {
+        if !mem::take(&mut self.is_timed) {
             return;
         }
         let now = Instant::now();
@@ -247,13 +297,14 @@ impl Spinner {
 
     /// A sleep took so long until there was a message.
     fn slept(&mut self, nanos: u64) {
+        let sleeps = self.stands_for();
         let Mode::Sleeping { short_waits } = &mut self.mode else { return };
         if nanos > LONG_WAIT {
             return;
         }
         self.sleeps = if self.sleeps == 0 { nanos } else { (self.sleeps * 3 + nanos) / 4 };
         self.longest_sleeps = self.longest_sleeps.max(self.sleeps);
-        *short_waits += 1;
+        *short_waits += sleeps;
         let shorter = self.sleeps < self.longest_sleeps / 8 * 7;
         let soon = (self.pause / LEAST_PART).max(FIRST_PAUSE);
         let due = if shorter { soon.min(self.pause) } else { self.pause };
@@ -261,6 +312,7 @@ impl Spinner {
             // If the first look is in vain it is the last.
             let in_vain = IN_VAIN - 1;
             self.mode = Mode::Looking { average: PRESUMED, found: 0, in_vain };
+            self.untimed = 0;
         }
     }
 }
@@ -299,7 +351,9 @@ mod tests {
     /// long was looked.
     fn wait(spinner: &mut Spinner, nanos: u64, wake: u64) -> u64 {
         if !spinner.pays() {
-            spinner.slept(nanos + wake);
+            if spinner.is_its_turn() {
+                spinner.slept(nanos + wake);
+            }
             return 0;
         }
         let found = nanos <= spinner.longest;
@@ -474,16 +528,16 @@ mod tests {
         let begun = Instant::now();
         let after = |micros| begun + Duration::from_micros(micros);
         spinner.left = Some(begun);
-        spinner.lie_down(after(32));
+        spinner.lie_down(|| after(32));
         assert_eq!(spinner.away, 2_000);
         // Since when it was away now is not known: nothing has ended the sleep.
-        spinner.lie_down(after(1000));
+        spinner.lie_down(|| after(1000));
         assert_eq!(spinner.away, 2_000);
         spinner.wake();
         assert!(spinner.left.is_some());
         // Long is long.
         spinner.left = Some(begun);
-        spinner.lie_down(after(1_000_000));
+        spinner.lie_down(|| after(1_000_000));
         assert_eq!(spinner.away, mean(2_000, LONG_WAIT));
         // What is there at once is found without a clock.
         spinner.left = Some(begun);

@@ -23,7 +23,12 @@ impl<'a> Wait<'a> {
 
     /// Waits for `timeout` from now on.
     pub fn at_most(timeout: Duration) -> Wait<'static> {
-        Wait { deadline: Instant::now().checked_add(timeout), abort: None }
+        Self::at_most_from(Instant::now(), timeout)
+    }
+
+    /// As [`at_most`](Self::at_most), for who has just asked what time it is.
+    pub(crate) fn at_most_from(now: Instant, timeout: Duration) -> Wait<'static> {
+        Wait { deadline: now.checked_add(timeout), abort: None }
     }
 
     /// Waits until `deadline`.

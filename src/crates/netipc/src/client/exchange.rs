@@ -1,5 +1,7 @@
 //! One request and its answer, over as many sessions as it takes.
 
+use std::time::Instant;
+
 use netipc_proto::{
     Agreement, Defect, Header, Kind, Service, Status,
     retry::{Failure, Next, Retry},
@@ -15,11 +17,13 @@ use crate::{
 
 impl<S: Service> Client<S> {
     /// Sends the request in `self.request` and leaves the reply as the session's payload, making
-    /// new sessions as need be.
-    pub(super) fn exchange(&mut self, wait: Wait<'_>, items: u32) -> Result<()> {
+    /// new sessions as need be. It is `now`.
+    pub(super) fn exchange(&mut self, wait: Wait<'_>, now: Instant, items: u32) -> Result<()> {
         let mut retry = Retry::default();
+        let mut begun = Some(now);
         loop {
-            let error = match self.attempt(wait, items) {
+            let now = begun.take().unwrap_or_else(Instant::now);
+            let error = match self.attempt(wait, now, items) {
                 Ok(()) => {
                     self.status.call_count = self.status.call_count.wrapping_add(1);
                     return Ok(());
@@ -68,8 +72,8 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Sends the request once in the present session.
-    fn attempt(&mut self, wait: Wait<'_>, items: u32) -> Result<()> {
+    /// Sends the request once in the present session. It is `now`.
+    fn attempt(&mut self, wait: Wait<'_>, now: Instant, items: u32) -> Result<()> {
         let session = self.session.as_mut().ok_or(ErrorKind::NotReady)?;
         let len = u32::try_from(self.request.len()).unwrap_or(u32::MAX);
         let mut header =
@@ -77,8 +81,13 @@ impl<S: Service> Client<S> {
         if items > 1 {
             (header.flags, header.item_count) = (Header::BATCH, items);
         }
-        session.send(&header, &self.request, wait)?;
-        let response = session.receive(wait)?;
+        let response = if session.try_send(&header, &self.request)? {
+            // Sending took no time that matters.
+            session.receive_from(wait, || now)?
+        } else {
+            session.send(&header, &self.request, wait)?;
+            session.receive(wait)?
+        };
         if response.kind != Kind::Response {
             return Err(Header::LAYOUT.wrong("kind", Defect::BadKind, "is no response").into());
         }

@@ -1,6 +1,9 @@
 //! One lookup, in as many requests as it takes.
 
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use netipc_proto::{Ceilings, Defect, Found, Lookup, LookupReplyHeader, Mismatch, Step, Stitch};
 
@@ -36,7 +39,7 @@ impl<L: Lookup> Client<L> {
         keys: &'k [L::Key<'k>],
         timeout: Duration,
     ) -> Result<Found<'_, L>> {
-        self.logical_call(timeout, |client, wait| {
+        self.logical_call(timeout, |client, wait, _| {
             let mut out = mem::take(&mut client.stitched);
             let done = client.stitch(keys, &mut out, wait);
             client.stitched = out;
@@ -72,10 +75,11 @@ impl<L: Lookup> Client<L> {
                     }
                 }
                 Step::Ask => {
-                    wait.remaining().map_err(over)?;
+                    let now = Instant::now();
+                    wait.remaining_at(now).map_err(over)?;
                     self.request.resize(stitch.request_len(), 0);
                     stitch.write(&mut self.request).map_err(mismatch)?;
-                    let answered = self.exchange(wait, 1);
+                    let answered = self.exchange(wait, now, 1);
                     over = Failed::BetweenRequests;
                     match answered {
                         Ok(()) => {

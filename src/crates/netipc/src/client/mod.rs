@@ -7,7 +7,7 @@ use std::{
     fmt,
     marker::PhantomData,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use netipc_proto::{Ceilings, Service, retry::Capacity};
@@ -315,13 +315,13 @@ impl<S: Service> Client<S> {
         request: S::Request<'_>,
         timeout: Duration,
     ) -> Result<S::ReplyView<'_>> {
-        self.logical_call(timeout, |client, wait| {
+        self.logical_call(timeout, |client, wait, now| {
             let len = S::request_len(request);
             client.request.resize(len, 0);
             S::write_request(request, &mut client.request)
                 .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
             client.is_stitched = false;
-            Ok(client.exchange(wait, 1)?)
+            Ok(client.exchange(wait, now, 1)?)
         })?;
         Ok(S::read_reply(self.reply())?)
     }
@@ -340,7 +340,7 @@ impl<S: Service> Client<S> {
         if requests.is_empty() {
             return Ok(Answers::read(&[], 0)?);
         }
-        self.logical_call(Duration::ZERO, |client, wait| {
+        self.logical_call(Duration::ZERO, |client, wait, now| {
             if count > 1 && !S::IN_BATCHES {
                 let context =
                     format!("batch of {count} requests: this kind is asked one at a time");
@@ -357,7 +357,7 @@ impl<S: Service> Client<S> {
             }
             batch::write::<S>(requests, &mut client.request)
                 .map_err(|why| Error::new(ErrorKind::InvalidInput, why.to_string()))?;
-            Ok(client.exchange(wait, count)?)
+            Ok(client.exchange(wait, now, count)?)
         })?;
         let session = self.session.as_ref().expect("a successful call leaves its session");
         Ok(Answers::read(session.payload(), count)?)
@@ -369,17 +369,18 @@ impl<S: Service> Client<S> {
         timeouts.into_iter().find(|timeout| !timeout.is_zero()).unwrap_or(DEFAULT_TIMEOUT)
     }
 
-    /// Runs one public call: one deadline, one count, one error to remember.
+    /// Runs one public call, which begins now: one deadline, one count, one error to remember.
     fn logical_call(
         &mut self,
         timeout: Duration,
-        run: impl FnOnce(&mut Self, Wait<'_>) -> Result<(), Failed>,
+        run: impl FnOnce(&mut Self, Wait<'_>, Instant) -> Result<(), Failed>,
     ) -> Result<()> {
         let abort = self.abort.clone();
         let timeout = self.timeout_or(timeout);
         let done = if self.ready() {
-            let wait = Wait::at_most(timeout).or(&abort);
-            wait.remaining().map_err(Failed::from).and_then(|_| run(self, wait))
+            let now = Instant::now();
+            let wait = Wait::at_most_from(now, timeout).or(&abort);
+            wait.check_abort().map_err(Failed::from).and_then(|()| run(self, wait, now))
         } else {
             Err(Failed::Call(ErrorKind::NotReady.into()))
         };

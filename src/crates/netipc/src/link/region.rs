@@ -57,7 +57,7 @@ impl Session {
             return Ok(header);
         }
         let mut now = Instant::now();
-        self.spinner.lie_down(now);
+        self.spinner.lie_down(|| now);
         loop {
             let remaining = wait.remaining_at(now)?;
             let limit = message_limit(&self.rules);

@@ -173,7 +173,7 @@ impl Link {
             return Ok(Some(packet));
         }
         let now = Instant::now();
-        spinner.lie_down(now);
+        spinner.lie_down(|| now);
         let packet = Packet::received(socket.0.receive_beside(head, body, wait, now)?)?;
         spinner.wake();
         Ok(Some(packet))
@@ -240,7 +240,7 @@ impl Link {
         loop {
             if ring.await_record(socket)? {
                 let Some(wait) = wait else { return Ok(None) };
-                spinner.lie_down(Instant::now());
+                spinner.lie_down(Instant::now);
                 ring.wait(socket, wait)?;
                 ring.rise(socket)?;
             }

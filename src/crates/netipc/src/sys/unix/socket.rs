@@ -44,8 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The kernel counts the time of a blocked receive in ticks of up to 10 ms. Where this much time is
 /// left, that is exact enough.
 pub(super) const BLOCKING_TIME: Duration = Duration::from_secs(1);
-/// How late a blocked receive may notice that the time is over, ticks aside.
-const LATENESS: Duration = Duration::from_millis(1);
+/// How late a blocked receive may notice that the time is over, ticks aside, in nanoseconds.
+const LATENESS: u64 = 1_000_000;
 
 /// One end of a connection that carries packets. No call on it ever blocks but those that say so.
 ///
@@ -231,8 +231,6 @@ impl Socket {
     /// Makes receives block no longer than what is `left`. `false` if the kernel cannot tell so
     /// short a time exactly enough.
     fn block_for(&self, left: Option<Duration>) -> bool {
-        // Relaxed: only one thread at a time receives, and who passes a session on orders it.
-        let set = Duration::from_nanos(self.blocks_for.load(Relaxed));
         let Some(left) = left else {
             // Waking up now and then does no harm.
             return true;
@@ -240,10 +238,15 @@ impl Socket {
         if left < BLOCKING_TIME {
             return false;
         }
+        // Relaxed: only one thread at a time receives, and who passes a session on orders it.
+        let set = self.blocks_for.load(Relaxed);
+        let nanos = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
         // Most calls have the same timeout, and one setting does for all of them.
-        if left / 2 <= set && set <= left + LATENESS {
-            return true;
-        }
+        (nanos / 2 <= set && set <= nanos.saturating_add(LATENESS)) || self.set_blocking_time(left)
+    }
+
+    #[cold]
+    fn set_blocking_time(&self, left: Duration) -> bool {
         let left = Duration::from_micros(left.as_micros().try_into().unwrap_or(u64::MAX / 1000));
         let done = sockopt::set_socket_timeout(&self.fd, sockopt::Timeout::Recv, Some(left));
         if done.is_ok() {
