@@ -38,9 +38,10 @@ func Greet(ctx context.Context, c Conn, name string, terms session.Terms) (agree
 
 // Answer reads the HELLO of a client of the endpoint at name, under ctx and for
 // HandshakePatience at most, and lets decide say what the client gets to hear and what
-// was agreed. It fails with ErrRecv, ErrSend, with what the end of ctx is, or as decide
-// does. The connection is closed then.
-func Answer(ctx context.Context, c Conn, name string, decide func(hello []byte) ([]byte, session.Agreement, error)) (agreement session.Agreement, err error) {
+// was agreed. If that cannot be sent, decide is asked anew as long as again says so; a nil
+// again never does. It fails with ErrRecv, ErrSend, with what the end of ctx is, or as
+// decide does. The connection is closed then.
+func Answer(ctx context.Context, c Conn, name string, decide func(hello []byte) ([]byte, session.Agreement, error), again func(error) bool) (agreement session.Agreement, err error) {
 	ctx, cancel := context.WithTimeout(ctx, HandshakePatience)
 	defer cancel()
 	peer := "client of " + name
@@ -49,18 +50,21 @@ func Answer(ctx context.Context, c Conn, name string, decide func(hello []byte) 
 		if err != nil {
 			return Fail(ErrRecv, err, "receive HELLO from %s", peer)
 		}
-		reply, agreed, refused := decide(hello)
-		if reply != nil {
-			err = c.Send(reply, nil, deadline)
+		for {
+			reply, agreed, refused := decide(hello)
+			if reply != nil {
+				err = c.Send(reply, nil, deadline)
+			}
+			switch {
+			case refused != nil: // that it could not be told makes no difference
+				return fmt.Errorf("handshake with %s: %w", peer, refused)
+			case err == nil:
+				agreement = agreed
+				return nil
+			case again == nil || !again(err):
+				return Fail(ErrSend, err, "send HELLO_ACK to %s", peer)
+			}
 		}
-		switch {
-		case refused != nil: // that it could not be told makes no difference
-			return fmt.Errorf("handshake with %s: %w", peer, refused)
-		case err != nil:
-			return Fail(ErrSend, err, "send HELLO_ACK to %s", peer)
-		}
-		agreement = agreed
-		return nil
 	})
 	if err != nil {
 		c.Close()

@@ -98,36 +98,63 @@ func Accept(ctx context.Context, c Conn, name string, terms session.Terms, media
 		c.Close()
 		return nil, Fail(session.ErrNoProfile, errNothingUsable, "accept on %s", name)
 	}
-	var shared SharedMemory
-	var without error
-	agreement, err := Answer(ctx, c, name, func(hello []byte) (reply []byte, agreed session.Agreement, err error) {
-		id := nextID()
-		for {
-			reply, agreed, err = terms.Answer(hello, id)
-			medium := media.of(agreed.SelectedProfile)
-			if err != nil || medium == nil {
-				return reply, agreed, err
-			}
-			var failed error
-			if shared, failed = makeShared(medium, c, &agreed, nextID); failed == nil {
-				return terms.Answer(hello, agreed.SessionID)
-			}
-			if without == nil {
-				without = failed
-			}
-			id = agreed.SessionID
-			if terms.SupportedProfiles &^= medium.Profiles(); terms.SupportedProfiles == 0 {
-				return nil, agreed, without
-			}
-		}
-	})
+	o := offer{conn: c, terms: terms, media: media, nextID: nextID}
+	agreement, err := Answer(ctx, c, name, o.decide, o.giveUp)
 	if err != nil {
-		if shared != nil {
-			shared.Close()
+		if o.shared != nil {
+			o.shared.Close()
 		}
 		return nil, err
 	}
-	return newLink(NewSession(RoleServer, name, c, &agreement), shared, without), nil
+	return newLink(NewSession(RoleServer, name, c, &agreement), o.shared, o.without), nil
+}
+
+// An offer is what a server can do for one client.
+type offer struct {
+	conn    Conn
+	terms   session.Terms
+	media   Media
+	nextID  func() uint64
+	id      uint64
+	medium  Medium       // what was chosen last
+	shared  SharedMemory // what was made of it
+	without error        // why the first that was chosen is not to be had
+}
+
+// decide answers a HELLO. The shared memory that is agreed on exists when it returns.
+func (o *offer) decide(hello []byte) ([]byte, session.Agreement, error) {
+	if o.id == 0 {
+		o.id = o.nextID()
+	}
+	for {
+		reply, agreed, err := o.terms.Answer(hello, o.id)
+		if o.medium = o.media.of(agreed.SelectedProfile); err != nil || o.medium == nil {
+			return reply, agreed, err
+		}
+		o.shared, err = makeShared(o.medium, o.conn, &agreed, o.nextID)
+		if o.id = agreed.SessionID; err == nil {
+			return o.terms.Answer(hello, o.id)
+		}
+		if !o.giveUp(err) {
+			return nil, agreed, o.without
+		}
+	}
+}
+
+// giveUp does without what was chosen last. False if nothing else is left.
+func (o *offer) giveUp(why error) bool {
+	if o.medium == nil {
+		return false
+	}
+	if o.shared != nil {
+		o.shared.Close()
+		o.shared = nil
+	}
+	if o.without == nil {
+		o.without = why
+	}
+	o.terms.SupportedProfiles &^= o.medium.Profiles()
+	return o.terms.SupportedProfiles != 0
 }
 
 // makeShared makes the shared memory of a session, with a later id if that of the session

@@ -1,11 +1,11 @@
 package posix
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
 )
@@ -31,7 +31,7 @@ type bell struct {
 const mostKnocks = 1000
 
 // once is what is written to an eventfd to ring it.
-var once = binary.NativeEndian.AppendUint64(nil, 1)
+var once uint64 = 1
 
 // newEventfd makes an eventfd.
 func newEventfd() (int, error) {
@@ -85,12 +85,24 @@ func (b *bell) ring() error {
 			err = b.failed
 		}
 	} else {
-		_, err = retry(func() (int, error) { return syscall.Write(b.peer, once) })
+		_, err = retry(func() (int, error) { return 0, ringEventfd(b.peer) })
 	}
 	if err == syscall.EAGAIN { // there are rings the peer has not heard yet
 		err = nil
 	}
 	return err
+}
+
+// ringEventfd adds 1 to the count. The runtime is not told of the call, which only a peer
+// of our own user could make wait: told, it would give the processor to another thread
+// whenever the scheduler runs the peer at once, and that thread would go on waiting for
+// events in place of this one. On one processor this is half of the cost of a call.
+func ringEventfd(fd int) error {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&once)), unsafe.Sizeof(once))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // wait lets attempt look, now and after each ring, until it is content. It fails with

@@ -2,6 +2,8 @@ package posix
 
 import (
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -23,18 +25,30 @@ const turns = protocol.ProfileBaseline | protocol.ProfileRing
 func whereDescriptorsAreScarce(t testing.TB, make func()) {
 	t.Helper()
 	const room = 30
-	var last *os.File
-	for last == nil || last.Fd() <= 2*room {
+	var last int
+	// Until all others are in use.
+	for highest := highestDescriptor(t); last <= max(2*room, highest); {
 		file, err := os.Open(os.DevNull)
 		noError(t, err)
 		defer file.Close()
-		last = file
+		last = int(file.Fd())
 	}
 	var limit syscall.Rlimit
 	noError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	low := limit
-	low.Cur = uint64(last.Fd()) + room
+	low.Cur = uint64(last) + room
 	noError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
 	defer func() { noError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)) }()
 	make()
+}
+
+func highestDescriptor(t testing.TB) int {
+	t.Helper()
+	highest := 0
+	for _, name := range strings.Fields(namesIn(t, "/proc/self/fd")) {
+		fd, err := strconv.Atoi(name)
+		noError(t, err)
+		highest = max(highest, fd)
+	}
+	return highest
 }

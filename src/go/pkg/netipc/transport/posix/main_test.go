@@ -55,10 +55,15 @@ type child struct {
 
 func startChild(t *testing.T, name, dir string, args ...string) *child {
 	t.Helper()
+	return startCommand(t, exec.Command(os.Args[0], append([]string{dir}, args...)...), name)
+}
+
+// startCommand starts what is this program, as the child of that name.
+func startCommand(t *testing.T, cmd *exec.Cmd, name string) *child {
+	t.Helper()
 	if children[name] == nil {
 		t.Fatalf("no child is named %s", name)
 	}
-	cmd := exec.Command(os.Args[0], append([]string{dir}, args...)...)
 	cmd.Env = append(os.Environ(), childVariable+"="+name)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()

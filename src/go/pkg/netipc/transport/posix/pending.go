@@ -31,7 +31,7 @@ func (p *Pending) Handshake(ctx context.Context, sessionID uint64, config Server
 	terms := config.terms(p.conn).Without(protocol.ProfileRing)
 	agreement, err := carrier.Answer(ctx, p.conn, p.listener.path, func(hello []byte) ([]byte, session.Agreement, error) {
 		return terms.Answer(hello, sessionID)
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

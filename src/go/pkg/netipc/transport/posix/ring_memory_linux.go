@@ -62,9 +62,7 @@ func createRingMemory(l ring.Lengths) (fd int, mem []byte, err error) {
 	if err != nil {
 		return -1, nil, err
 	}
-	size := int64(l.Size())
-	_, err = retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, size) })
-	if err == nil {
+	if err = grow(fd, int64(l.Size())); err == nil {
 		_, err = fcntl(fd, addSeals, sealsOfSize|sealSeal)
 	}
 	if err == nil {
@@ -115,7 +113,9 @@ func attachRingMemory(fd int) (mem []byte, l ring.Lengths, err error) {
 	if entry.size != int64(l.Size()) {
 		return refuse("%d bytes, of %d in its header", entry.size, l.Size()) // RM6
 	}
-	if _, err = retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, entry.size) }); err != nil {
+	// Then no access can fail for lack of memory, whoever made it.
+	_, err = retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, entry.size) })
+	if err != nil {
 		return nil, l, err
 	}
 	mem, err = mapShared(fd, l.Size())

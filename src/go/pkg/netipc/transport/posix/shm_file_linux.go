@@ -103,10 +103,7 @@ func allocate(fd int, path string, size uint64) (fileID, []byte, error) {
 	if size > math.MaxInt {
 		return file, nil, fmt.Errorf("create %s: %w: %d bytes", path, ErrShmBadParam, size)
 	}
-	// To set the size alone would leave it to the first write to find that the file
-	// system is full, and that kills the process.
-	_, err = retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, int64(size)) })
-	if err != nil {
+	if err := grow(fd, int64(size)); err != nil {
 		return file, nil, carrier.Fail(ErrShmAllocate, err, "allocate %d bytes for %s", size, path)
 	}
 	mem, err := syscall.Mmap(fd, 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
@@ -114,6 +111,18 @@ func allocate(fd int, path string, size uint64) (fileID, []byte, error) {
 		return file, nil, carrier.Fail(ErrShmMmap, err, "map %s", path)
 	}
 	return file, mem, nil
+}
+
+// grow gives an empty file its size, and backs it: to set the size alone would leave it to
+// the first write to find that the file system is full, and that kills the process.
+func grow(fd int, size int64) error {
+	// Above this limit the kernel would not only fail but also end the process with SIGXFSZ.
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
+		return syscall.EFBIG
+	}
+	_, err := retry(func() (int, error) { return 0, syscall.Fallocate(fd, 0, 0, size) })
+	return err
 }
 
 // newGeneration tells this region from others of a process with the same id. 0 would
