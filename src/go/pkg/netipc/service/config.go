@@ -9,7 +9,8 @@ import (
 // A Config configures a client or a server. Its zero value works: zero means the
 // default of each field.
 type Config struct {
-	// Carriers this side can use and those it prefers: bits protocol.Profile….
+	// Carriers this side can use and those it prefers: bits protocol.Profile…, in both
+	// protocol.ProfilesSharedMemory for the best shared memory that both sides have.
 	// Default: the baseline, no preference.
 	SupportedProfiles uint32
 	PreferredProfiles uint32

@@ -45,11 +45,16 @@ func Example() {
 
 	runDir, _ := os.MkdirTemp("", "netipc")
 	defer os.RemoveAll(runDir)
-	server := service.NewServer(method, runDir, "square", service.Config{}, respond, 2)
+	// The best shared memory that both sides have; without a configuration it is sockets.
+	config := service.Config{
+		SupportedProfiles: protocol.ProfilesSharedMemory,
+		PreferredProfiles: protocol.ProfilesSharedMemory,
+	}
+	server := service.NewServer(method, runDir, "square", config, respond, 2)
 	go server.Run()
 	defer server.Drain(5 * time.Second)
 
-	client := service.NewClient(square, runDir, "square", service.Config{})
+	client := service.NewClient(square, runDir, "square", config)
 	defer client.Close()
 	for client.Refresh(); !client.Ready(); client.Refresh() {
 		time.Sleep(10 * time.Millisecond)

@@ -102,6 +102,30 @@ func serveMany(t *testing.T, c carrier, clients, workers int) {
 	}
 }
 
+func TestOneServerServesAllCarriersAtOnce(t *testing.T) {
+	dir := runDir(t)
+	all := carrier{}
+	for _, c := range carriers {
+		all.profiles |= c.profiles
+	}
+	start(t, incrementServer(dir, all.server(), 2))
+	clients := make([]*raw.Client, len(carriers))
+	for i, c := range carriers {
+		clients[i] = raw.NewIncrementClient(dir, "increment", c.client())
+		connect(t, clients[i])
+		if got := clients[i].SelectedProfile(); got != c.selected() {
+			t.Fatalf("%s: profile %#x", c.name, got)
+		}
+	}
+	for n := range uint64(100) {
+		for i, client := range clients {
+			if got, err := client.CallIncrement(n); err != nil || got != n+1 {
+				t.Fatalf("%s: got %d (%v)", carriers[i].name, got, err)
+			}
+		}
+	}
+}
+
 func TestClientsBeyondTheMaximumFindTheyCannotConnect(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, c carrier) {
 		dir := runDir(t)

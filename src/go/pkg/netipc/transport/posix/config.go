@@ -9,7 +9,8 @@ import (
 )
 
 // A ClientConfig is what a client offers. Zero means the default of each: the
-// baseline profile, 1024 bytes, 1 item, the token 0, and packets of 64 KiB.
+// baseline profile, 1024 bytes, 1 item, the token 0, and packets of 64 KiB. For the best
+// shared memory that both sides have, put protocol.ProfilesSharedMemory into the profiles.
 type ClientConfig struct {
 	SupportedProfiles       uint32
 	PreferredProfiles       uint32

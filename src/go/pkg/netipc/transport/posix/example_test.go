@@ -95,7 +95,7 @@ func ExampleDial() {
 		return
 	}
 	defer os.RemoveAll(runDir)
-	const profiles = protocol.ProfileBaseline | protocol.ProfileSHMHybrid
+	const profiles = protocol.ProfilesSharedMemory // as far as both sides have it
 	config := posix.ServerConfig{SupportedProfiles: profiles}
 	listener, err := posix.Listen(runDir, "echo", config)
 	if err != nil {

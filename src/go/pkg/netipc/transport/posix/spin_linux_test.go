@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/carrier"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/session"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/internal/spin"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 )
@@ -90,6 +92,51 @@ func TestALinkLooksAtSharedMemoryIfThatPaysUnlessItIsSwitchedOff(t *testing.T) {
 	}
 	r, call = attach(-1)
 	if learns(t, someCalls, &r.spinner, call) {
+		t.Error("it looks, which is switched off")
+	}
+}
+
+func TestRingsAreLookedAtIfThatPaysUnlessItIsSwitchedOff(t *testing.T) {
+	join := func(limit time.Duration) (*ringEnd, func(uint64) error) {
+		a, b := mustPair(t, generous(4096))
+		agreed := session.Agreement{MaxRequestPayloadBytes: 100, MaxResponsePayloadBytes: 100}
+		b.conn.awaitHanded()
+		server, err := rings{-1}.Make(a.conn, &agreed)
+		noError(t, err)
+		t.Cleanup(server.Close)
+		noError(t, a.conn.Send([]byte("x"), nil, soon()))
+		_, err = carrier.ReceiveHandshake(b.conn, soon())
+		noError(t, err)
+		client, err := rings{limit}.Open(b.conn, &agreed)
+		noError(t, err)
+		t.Cleanup(client.Close)
+		go func() {
+			for buf := make([]byte, 32); ; {
+				if _, err := server.Next(time.Time{}); err != nil {
+					return
+				}
+				if server.CopyOut(buf) != nil || server.Send(buf, nil, time.Time{}) != nil {
+					return
+				}
+			}
+		}()
+		message := make([]byte, 32)
+		return client.(*ringEnd), func(uint64) error {
+			if err := client.Send(message, nil, time.Time{}); err != nil {
+				return err
+			}
+			if _, err := client.Next(time.Time{}); err != nil {
+				return err
+			}
+			return client.CopyOut(message)
+		}
+	}
+	e, call := join(0)
+	if !learns(t, manyCalls, &e.spinner, call) {
+		t.Error("it never looks")
+	}
+	e, call = join(-1)
+	if learns(t, someCalls, &e.spinner, call) {
 		t.Error("it looks, which is switched off")
 	}
 }
