@@ -91,6 +91,46 @@ static void guard_keeps_its_snapshot(void)
     nipc_cgroups_cache_item_free(copy);
 }
 
+static void unchanged_snapshot_stays_and_others_spare_what_is_held(void)
+{
+    struct provider provider = {.items = 5};
+    nipc_client_config_t config = provider_client(PROFILES_SHM);
+    nipc_cgroups_cache_t cache;
+    nipc_cgroups_cache_status_t status;
+    nipc_cgroups_cache_read_guard_t guard;
+    provider_start(&provider, "unchanged", PROFILES_SHM);
+    nipc_cgroups_cache_init(&cache, check_dir(), "unchanged", &config);
+    CHECK(nipc_cgroups_cache_refresh(&cache));
+    const nipc_cgroups_cache_snapshot_t *snapshot = cache.snapshot;
+    const nipc_cgroups_cache_item_t *item = nipc_cgroups_cache_lookup(&cache, 31, "cgroup_1");
+    CHECK(nipc_cgroups_cache_refresh(&cache));
+    CHECK(cache.snapshot == snapshot);
+    CHECK(item && nipc_cgroups_cache_lookup(&cache, 31, "cgroup_1") == item);
+    nipc_cgroups_cache_status(&cache, &status);
+    CHECK_EQ(status.refresh_success_count, 2);
+
+    CHECK(nipc_cgroups_cache_read_lock(&cache, &guard));
+    for (uint32_t generation = 1; generation < 5; generation++) {
+        provider.generation = generation;
+        provider.items = (int)(5 - generation);
+        CHECK(nipc_cgroups_cache_refresh(&cache));
+        CHECK(cache.snapshot != snapshot);
+        CHECK_EQ(cache.item_count, 5 - generation);
+        CHECK(nipc_cgroups_cache_lookup(&cache, 31 * (5 - generation), "cgroup_0") == NULL);
+        CHECK(nipc_cgroups_cache_lookup(&cache, 0, "cgroup_0") != NULL);
+        for (uint32_t i = 0; i < 5; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "cgroup_%u", i);
+            CHECK(strcmp(nipc_cgroups_cache_at(&guard, i)->name, name) == 0);
+        }
+        nipc_cgroups_cache_status(&cache, &status);
+        CHECK_EQ(status.generation, generation);
+    }
+    nipc_cgroups_cache_read_unlock(&guard);
+    nipc_cgroups_cache_close(&cache);
+    provider_stop(&provider);
+}
+
 static void abort_and_timeout_reach_the_refresh(void)
 {
     nipc_cgroups_cache_t cache;
@@ -173,8 +213,10 @@ static void readers_and_refreshes_do_not_wait_for_each_other(void)
     nipc_cgroups_cache_init(&readers.cache, check_dir(), "readers", &config);
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, read_on, &readers);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
+        provider.generation++;
         CHECK(nipc_cgroups_cache_refresh(&readers.cache));
+    }
     event_wait(&readers.enough);
     __atomic_store_n(&readers.stop, true, __ATOMIC_RELEASE);
     for (int i = 0; i < THREADS; i++)
@@ -187,6 +229,7 @@ int main(void)
 {
     RUN(refresh_publishes_what_the_provider_says);
     RUN(guard_keeps_its_snapshot);
+    RUN(unchanged_snapshot_stays_and_others_spare_what_is_held);
     RUN(abort_and_timeout_reach_the_refresh);
     RUN(seeded_cache_finds_the_first_of_equals);
     RUN(readers_and_refreshes_do_not_wait_for_each_other);

@@ -1,5 +1,7 @@
 //! `service/cache.h`: the last snapshot, kept and indexed.
 
+mod snapshot;
+
 use std::{
     ffi::{CStr, CString, c_char, c_void},
     mem::MaybeUninit,
@@ -9,9 +11,14 @@ use std::{
 
 use netipc::{CgroupsTable, Snapshot};
 use netipc_proto::{
-    Service, Text,
-    kinds::{CgroupsSnapshot, cgroups_snapshot::Cgroup},
+    Malformed, Service, Text,
+    kinds::{
+        CgroupsSnapshot,
+        cgroups_snapshot::{Cgroup, View},
+    },
 };
+
+use snapshot::{nipc_cgroups_cache_item_view_t, nipc_cgroups_cache_snapshot_t};
 
 use super::{
     client::{break_off, call_snapshot, note_last_error, refresh},
@@ -24,16 +31,6 @@ use crate::{
     os,
     protocol::nipc_cgroups_resp_view_t,
 };
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct nipc_cgroups_cache_item_view_t {
-    hash: u32,
-    options: u32,
-    enabled: u32,
-    name: *const c_char,
-    path: *const c_char,
-}
 
 /// The same for C programs that look up without a guard, or own a copy.
 #[repr(C)]
@@ -87,45 +84,18 @@ pub(crate) struct nipc_cgroups_cache_read_guard_t {
     locked: bool,
 }
 
-/// One snapshot: a table, and its cgroups as C sees them.
-pub(crate) struct nipc_cgroups_cache_snapshot_t {
-    table: CgroupsTable,
-    /// Points into the table, which stays as it is.
-    items: Vec<nipc_cgroups_cache_item_view_t>,
-}
-
-// SAFETY: the pointers lead into the table, which is owned along with them and never changes.
-unsafe impl Send for nipc_cgroups_cache_snapshot_t {}
-// SAFETY: as above.
-unsafe impl Sync for nipc_cgroups_cache_snapshot_t {}
-
-impl From<CgroupsTable> for nipc_cgroups_cache_snapshot_t {
-    fn from(table: CgroupsTable) -> Self {
-        let item = |cgroup: Cgroup<'_>| nipc_cgroups_cache_item_view_t {
-            hash: cgroup.hash,
-            options: cgroup.options,
-            enabled: cgroup.enabled,
-            // In the table, a NUL follows each.
-            name: cgroup.name.as_bytes().as_ptr().cast(),
-            path: cgroup.path.as_bytes().as_ptr().cast(),
-        };
-        let items = table.iter().map(item).collect();
-        nipc_cgroups_cache_snapshot_t { table, items }
-    }
-}
-
-impl nipc_cgroups_cache_snapshot_t {
-    fn get(&self, hash: u32, name: &[u8]) -> Option<&nipc_cgroups_cache_item_view_t> {
-        self.table.find(hash, name).and_then(|number| self.items.get(number))
-    }
-}
-
 /// What `_cache` points to.
 #[derive(Default)]
 struct Behind {
     /// Held while a snapshot is fetched and the struct is written.
-    writer: Mutex<()>,
+    writer: Mutex<Writer>,
     published: Mutex<Published>,
+}
+
+#[derive(Default)]
+struct Writer {
+    /// The snapshot before the present one, whose memory is for the next.
+    last: Option<Arc<nipc_cgroups_cache_snapshot_t>>,
 }
 
 #[derive(Default)]
@@ -135,17 +105,46 @@ struct Published {
 }
 
 impl Behind {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn published(&self) -> MutexGuard<'_, Published> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The snapshot of a reply, unless it is the present one.
+    fn read(
+        &self,
+        writer: &mut Writer,
+        reply: View<'_>,
+    ) -> Result<Option<Arc<nipc_cgroups_cache_snapshot_t>>, Malformed> {
+        let present = self.published().snapshot.clone();
+        if present.is_some_and(|present| CgroupsSnapshot::is_same(&present.table, &reply)) {
+            return Ok(None);
+        }
+        let mut spare = writer.last.take();
+        match spare.as_mut().and_then(Arc::get_mut) {
+            Some(snapshot) => snapshot.renew(reply)?,
+            None => {
+                let table = CgroupsSnapshot::table(reply)?;
+                spare = Some(Arc::new(nipc_cgroups_cache_snapshot_t::new(table)));
+            }
+        }
+        Ok(spare)
     }
 
     /// Puts a snapshot in place of the last one.
     ///
     /// # Safety
     ///
-    /// `cache` is the open struct of this, and `writer` is held.
-    unsafe fn publish(&self, cache: *mut nipc_cgroups_cache_t, table: CgroupsTable) {
-        let snapshot = Arc::new(nipc_cgroups_cache_snapshot_t::from(table));
+    /// `cache` is the open struct of this.
+    unsafe fn publish(
+        &self,
+        writer: &mut Writer,
+        cache: *mut nipc_cgroups_cache_t,
+        snapshot: Arc<nipc_cgroups_cache_snapshot_t>,
+    ) {
         let item_count = u32::try_from(snapshot.items.len()).unwrap_or(u32::MAX);
         let mut published = self.published();
         published.status.populated = true;
@@ -159,8 +158,8 @@ impl Behind {
         }
         let last = published.snapshot.replace(snapshot);
         drop(published);
-        // Outside the lock: it may be large.
-        drop(last);
+        // Outside the lock: what it takes the place of may be large.
+        writer.last = last;
     }
 }
 
@@ -178,33 +177,43 @@ unsafe fn behind<'a>(cache: *const nipc_cgroups_cache_t) -> Option<&'a Behind> {
     unsafe { (*cache)._cache.cast::<Behind>().as_ref() }
 }
 
-/// The snapshot of a provider, or none and a message why.
+/// Fetches the snapshot of a provider and publishes it. Whether it did; if not, a message says why.
 ///
 /// # Safety
 ///
-/// `client` is an open struct that nobody else uses.
-unsafe fn fetch(client: *mut nipc_client_ctx_t) -> Option<CgroupsTable> {
+/// `cache` is the open struct of `behind`.
+unsafe fn fetch(behind: &Behind, writer: &mut Writer, cache: *mut nipc_cgroups_cache_t) -> bool {
     let mut view = MaybeUninit::<nipc_cgroups_resp_view_t>::zeroed();
-    // SAFETY: as promised by the caller; a view may be zero.
-    let (code, view) = unsafe {
+    // SAFETY: as promised by the caller, and only who has the writer uses the client; a view may be
+    // zero.
+    let (client, code, view) = unsafe {
+        let client = &raw mut (*cache).client;
         refresh(client);
-        (call_snapshot(client, view.as_mut_ptr(), 0), view.assume_init())
+        (client, call_snapshot(client, view.as_mut_ptr(), 0), view.assume_init())
     };
     if code != NIPC_OK {
         // Without a session, why there is none tells more than that there is none.
         // SAFETY: as promised by the caller.
         unsafe { note_last_error(client) };
-        return None;
+        return false;
     }
     // SAFETY: the view borrows the client's buffer until its next call.
-    let reply = unsafe { bytes(view._payload.cast(), view._payload_len) }?;
-    match CgroupsSnapshot::read_reply(reply).and_then(CgroupsSnapshot::table) {
-        Ok(table) => Some(table),
+    let Some(reply) = (unsafe { bytes(view._payload.cast(), view._payload_len) }) else {
+        return false;
+    };
+    match CgroupsSnapshot::read_reply(reply).and_then(|reply| behind.read(writer, reply)) {
+        Ok(snapshot) => {
+            if let Some(snapshot) = snapshot {
+                // SAFETY: as promised by the caller.
+                unsafe { behind.publish(writer, cache, snapshot) };
+            }
+            true
+        }
         Err(error) => {
             malformed(error);
             // SAFETY: as promised by the caller.
             unsafe { break_off(client) };
-            None
+            false
         }
     }
 }
@@ -246,12 +255,8 @@ abi! {
 
     fn nipc_cgroups_cache_refresh(cache: *mut nipc_cgroups_cache_t) -> bool, or(false) {
         let Some(behind) = behind(cache) else { return false };
-        let _writer = behind.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let fetched = fetch(&raw mut (*cache).client);
-        let succeeded = fetched.is_some();
-        if let Some(table) = fetched {
-            behind.publish(cache, table);
-        }
+        let mut writer = behind.writer();
+        let succeeded = fetch(behind, &mut writer, cache);
         let mut published = behind.published();
         let status = &mut published.status;
         status.connection_state = (*cache).client.state;
@@ -369,7 +374,7 @@ abi! {
     fn nipc_cgroups_cache_set_call_timeout(cache: *mut nipc_cgroups_cache_t, timeout_ms: u32) {
         if let Some(behind) = behind(cache) {
             // A refresh under way keeps the time it has.
-            let _writer = behind.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let _writer = behind.writer();
             nipc_client_ctx_t::set_call_timeout(&raw mut (*cache).client, timeout_ms);
         }
     }
@@ -421,8 +426,8 @@ abi! {
         let cgroups: Vec<_> = items.iter().map(cgroup).collect();
         match CgroupsTable::new(systemd_enabled, generation, &cgroups) {
             Ok(table) => {
-                let _writer = behind.writer.lock().unwrap_or_else(PoisonError::into_inner);
-                behind.publish(cache, table);
+                let snapshot = Arc::new(nipc_cgroups_cache_snapshot_t::new(table));
+                behind.publish(&mut behind.writer(), cache, snapshot);
                 true
             }
             Err(error) => {
