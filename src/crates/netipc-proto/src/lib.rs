@@ -47,6 +47,7 @@ mod items;
 pub mod kinds;
 mod lookup;
 pub mod parts;
+mod pen;
 mod respond;
 pub mod retry;
 mod ring;
@@ -58,13 +59,14 @@ mod text;
 pub use crate::{
     envelope::{Header, Kind, PartHeader, Status},
     handshake::{Agreement, Hello, HelloAck, Refusal, Terms},
-    item::{LabelEntry, Labels, Pen, Reader},
+    item::{LabelEntry, Labels, Reader},
     items::{DirectoryEntry, Items, ItemsWriter, Rule},
     layout::{Defect, Field, Layout, Malformed, Scalar, Span, Unwritable},
     lookup::{
         Found, Item, Keys, Lookup, LookupReplyHeader, LookupRequestHeader, Replies, Room,
         Shortfall, push_item,
     },
+    pen::Pen,
     respond::{Declined, Handler, Response, respond, respond_one},
     ring::RingHeader,
     service::Service,

@@ -5,9 +5,10 @@
 use core::{fmt, marker::PhantomData, ops::RangeInclusive};
 
 use crate::{
-    item::{Pen, Reader},
+    item::Reader,
     items::{Items, ItemsWriter, Rule},
     layout::{Malformed, Scalar, Span, Unwritable, align8, narrow},
+    pen::Pen,
     service::Service,
 };
 
@@ -221,11 +222,13 @@ impl<'a, L: Lookup> Replies<'a, L> {
     /// The value has no form on the wire, there is no key left, or there is no room at all. Unless
     /// the handler pushes a better value, the request fails with this. For want of room there is no
     /// better value: the next one may be meant for the next key.
+    #[inline]
     pub fn push(&mut self, value: &L::Value<'_>) -> Result<(), Unwritable> {
         self.push_value(Ok(value))
     }
 
     /// Answers the next key with a value, or with why there is none.
+    #[inline]
     pub(crate) fn push_value(
         &mut self,
         value: Result<&L::Value<'_>, Shortfall>,
@@ -249,6 +252,7 @@ impl<'a, L: Lookup> Replies<'a, L> {
         self.error
     }
 
+    #[inline]
     fn try_push(&mut self, value: Result<&L::Value<'_>, Shortfall>) -> Result<(), Unwritable> {
         let index = self.items.count();
         let key = self.keys.get(index).ok_or(Unwritable::Full)?;
@@ -278,6 +282,7 @@ pub struct Room {
 ///
 /// [`Unwritable::Full`] if not even an item without a value fits, or if the first item would fit
 /// were it alone; [`Unwritable::Invalid`] for a key or value that has no form on the wire.
+#[inline]
 pub fn push_item<L: Lookup>(
     items: &mut ItemsWriter<'_>,
     key: L::Key<'_>,
@@ -285,7 +290,6 @@ pub fn push_item<L: Lookup>(
     room: Room,
     full: &mut bool,
 ) -> Result<(), Unwritable> {
-    let mut why = Shortfall::PayloadExceeded;
     if !*full {
         let bare = L::bare_len(key);
         let wrote = items.push(|out| {
@@ -302,21 +306,41 @@ pub fn push_item<L: Lookup>(
         if wrote != Err(Unwritable::Full) {
             return wrote;
         }
-        if items.count() == 0 {
+    }
+    leave_out::<L>(items, key, value, room, full)
+}
+
+/// Answers a key whose value does not fit.
+#[cold]
+#[inline(never)]
+fn leave_out<L: Lookup>(
+    items: &mut ItemsWriter<'_>,
+    key: L::Key<'_>,
+    value: Result<&L::Value<'_>, Shortfall>,
+    room: Room,
+    full: &mut bool,
+) -> Result<(), Unwritable> {
+    let mut why = Shortfall::PayloadExceeded;
+    if !*full {
+        // What has no form at all is refused here, not when it is asked for again.
+        let length = match Pen::measure(|pen| L::write(key, value, pen)) {
+            Err(Unwritable::Full) => usize::MAX,
+            measured => measured?,
+        };
+        *full = items.count() > 0;
+        if !*full {
             // Given up for good only if no message could hold it, be it the only one asked.
             let alone = items.room() + (room.keys as usize).saturating_sub(1) * Span::SIZE;
-            if Pen::measure(|pen| L::write(key, value, pen)) <= alone {
+            if length <= alone {
                 return Err(Unwritable::Full);
             }
             why = Shortfall::Oversized;
-        } else {
-            // Refused here if it has no form at all, not when it is asked for again.
-            *full = true;
         }
     }
     items.push(|out| write::<L>(key, Err(why), out))
 }
 
+#[inline]
 fn write<L: Lookup>(
     key: L::Key<'_>,
     value: Result<&L::Value<'_>, Shortfall>,

@@ -6,9 +6,9 @@ use core::fmt;
 
 use crate::{
     handshake::Agreement,
-    item::Pen,
     layout::{Scalar, Span, Unwritable, align8},
     lookup::{Found, Lookup, LookupReplyHeader, LookupRequestHeader, Shortfall},
+    pen::Pen,
     service::Service,
 };
 

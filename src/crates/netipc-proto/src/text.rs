@@ -92,3 +92,48 @@ impl PartialEq<&str> for Text<'_> {
         self.0 == other.as_bytes()
     }
 }
+
+/// Whether there is a NUL in a string.
+#[inline]
+pub(crate) fn has_nul(bytes: &[u8]) -> bool {
+    scan(bytes, None)
+}
+
+/// Copies a string to `to`, which is as long. Whether there is a NUL in it.
+#[inline]
+pub(crate) fn copy_has_nul(bytes: &[u8], to: &mut [u8]) -> bool {
+    scan(bytes, Some(to))
+}
+
+/// One pass, and no call for what is not long: most strings are short, and of lookups there are
+/// many. No loop either, of which the compiler would make two passes and calls.
+#[inline(always)]
+fn scan(bytes: &[u8], to: Option<&mut [u8]>) -> bool {
+    match bytes.len() {
+        0 => false,
+        1 => scan_ends::<1>(bytes, to),
+        2..4 => scan_ends::<2>(bytes, to),
+        4..8 => scan_ends::<4>(bytes, to),
+        8..16 => scan_ends::<8>(bytes, to),
+        16..=32 => scan_ends::<16>(bytes, to),
+        33..=64 => scan_ends::<32>(bytes, to),
+        _ => {
+            if let Some(to) = to {
+                to.copy_from_slice(bytes);
+            }
+            bytes.contains(&0)
+        }
+    }
+}
+
+/// [`scan`] for `N` to twice as many bytes: the first `N` and the last `N`, which may overlap.
+#[inline(always)]
+fn scan_ends<const N: usize>(bytes: &[u8], to: Option<&mut [u8]>) -> bool {
+    let ends = bytes.first_chunk::<N>().zip(bytes.last_chunk::<N>());
+    let (first, last) = ends.expect("there are as many");
+    if let Some(to) = to {
+        *to.first_chunk_mut().expect("it is as long") = *first;
+        *to.last_chunk_mut().expect("it is as long") = *last;
+    }
+    first.iter().zip(last).fold(false, |found, (a, b)| found | (*a.min(b) == 0))
+}

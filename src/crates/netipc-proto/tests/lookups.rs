@@ -5,8 +5,8 @@ mod random;
 
 use doors::{Look, Probe, wire};
 use netipc_proto::{
-    Agreement, Ceilings, Declined, Found, HelloAck, Keys, LookupReplyHeader, Mismatch, Replies,
-    Service, Shortfall, Step, Stitch, Text,
+    Agreement, Ceilings, Declined, Found, HelloAck, Keys, Labels, LookupReplyHeader, Mismatch,
+    Replies, Service, Shortfall, Step, Stitch, Text, Unwritable,
     kinds::{
         AppsLookup, CgroupsLookup, Orchestrator,
         cgroups_lookup::{Cgroup, CgroupItem, CgroupStatus},
@@ -273,6 +273,26 @@ fn a_handler_that_finds_no_room_cannot_answer_another_key_instead() {
     assert!(reply.push(&known(b"longer than nothing")).is_err());
     assert!(reply.push(&Cgroup::Unknown).is_err(), "meant for /b, it would answer /a");
     assert!(CgroupsLookup::finish_reply(reply).is_err());
+}
+
+#[test]
+fn a_value_without_a_form_is_refused_even_where_there_is_no_room_for_it() {
+    let mut request = vec![0; 64];
+    let length = CgroupsLookup::write_request(&[b"/a", b"/b"], &mut request).expect("it fits");
+    let asked = CgroupsLookup::read_request(&request[..length]).expect("it was written");
+    let long = [b'x'; 200];
+    let broken = Cgroup::Known {
+        orchestrator: Orchestrator::DOCKER,
+        name: Text::new(&long),
+        labels: Labels::new(&[(b"key", b"a\0b")]),
+    };
+    let mut out = [0; 160];
+    let mut reply = CgroupsLookup::build_reply(&asked, &mut out).expect("there is room");
+    assert!(matches!(reply.push(&broken), Err(Unwritable::Invalid(_))), "before any other");
+    assert_eq!(reply.push(&Cgroup::Unknown), Ok(()));
+    assert!(matches!(reply.push(&broken), Err(Unwritable::Invalid(_))), "behind another");
+    assert_eq!(reply.push(&known(&long)), Ok(()), "which is left out");
+    assert!(CgroupsLookup::finish_reply(reply).is_ok());
 }
 
 /// A provider, and what it was asked.

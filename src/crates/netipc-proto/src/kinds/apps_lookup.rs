@@ -4,9 +4,10 @@ use core::ops::RangeInclusive;
 
 use super::Orchestrator;
 use crate::{
-    item::{Labels, Pen, Reader},
+    item::{Labels, Reader},
     layout::{Defect, Malformed, Span, Unwritable, malformed},
     lookup::{Item, Lookup, Shortfall},
+    pen::Pen,
     text::Text,
 };
 
@@ -167,6 +168,7 @@ impl Lookup for AppsLookup {
         ProcessItem::LEN + 3
     }
 
+    #[inline]
     fn write_key(pid: u32, pen: &mut Pen<'_>) -> Result<(), Unwritable> {
         let start = pen.skip(ProcessKey::LEN)?;
         pen.fill(start, |to| ProcessKey { pid }.write(to));
@@ -178,6 +180,8 @@ impl Lookup for AppsLookup {
         ProcessKey::read(reader.bytes()).map(|key| key.pid)
     }
 
+    // Always, so that the value need not be passed on in memory.
+    #[inline(always)]
     fn write(
         pid: u32,
         process: Result<&Option<Process<'_>>, Shortfall>,
@@ -209,8 +213,9 @@ impl Lookup for AppsLookup {
             }
         }
         let start = pen.skip(ProcessItem::LEN)?;
-        let strings = [process.comm, path, name].map(|text| text.as_bytes());
-        let [comm, cgroup_path, cgroup_name] = pen.strings(strings)?;
+        let comm = pen.string(process.comm.as_bytes())?;
+        let cgroup_path = pen.string(path.as_bytes())?;
+        let cgroup_name = pen.string(name.as_bytes())?;
         let label_count = pen.labels(labels)?;
         let head = ProcessItem {
             status,

@@ -4,9 +4,10 @@ use core::ops::RangeInclusive;
 
 use super::Orchestrator;
 use crate::{
-    item::{Labels, Pen, Reader},
+    item::{Labels, Reader},
     layout::{Defect, Malformed, Span, Unwritable, malformed, narrow},
     lookup::{Item, Lookup, Shortfall},
+    pen::Pen,
     text::Text,
 };
 
@@ -89,11 +90,12 @@ impl Lookup for CgroupsLookup {
         path.len().saturating_add(CgroupItem::LEN + 2)
     }
 
+    #[inline]
     fn write_key(path: &[u8], pen: &mut Pen<'_>) -> Result<(), Unwritable> {
         if path.is_empty() {
             return Err(Unwritable::Invalid(&"cgroup without a path"));
         }
-        pen.strings([path]).map(drop)
+        pen.string(path).map(drop)
     }
 
     #[inline]
@@ -103,6 +105,8 @@ impl Lookup for CgroupsLookup {
         Ok(path.as_bytes())
     }
 
+    // Always, so that the value need not be passed on in memory.
+    #[inline(always)]
     fn write(
         path: &[u8],
         cgroup: Result<&Cgroup<'_>, Shortfall>,
@@ -119,7 +123,8 @@ impl Lookup for CgroupsLookup {
             Err(Shortfall::Oversized) => (CgroupStatus::Oversized, nothing),
         };
         let start = pen.skip(CgroupItem::LEN)?;
-        let [path, name] = pen.strings([path, name.as_bytes()])?;
+        let path = pen.string(path)?;
+        let name = pen.string(name.as_bytes())?;
         let label_count = pen.labels(labels)?;
         let head = CgroupItem { status, orchestrator, path, name, label_count };
         pen.fill(start, |to| head.write(to));

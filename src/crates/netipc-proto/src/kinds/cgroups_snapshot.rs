@@ -3,9 +3,9 @@
 use core::ops::Range;
 
 use crate::{
-    item::Pen,
     items::{DirectoryEntry, Items, ItemsWriter, Rule},
     layout::{Defect, Malformed, Span, Unwritable, align8, malformed},
+    pen::Pen,
     service::Service,
     text::Text,
 };
@@ -135,7 +135,8 @@ impl<'a> Cgroup<'a> {
     pub fn write(&self, out: &mut [u8]) -> Result<usize, Unwritable> {
         let mut pen = Pen::on(out);
         let start = pen.skip(SnapshotItem::LEN)?;
-        let [name, path] = pen.any_strings([self.name.as_bytes(), self.path.as_bytes()])?;
+        let name = pen.any_string(self.name.as_bytes())?;
+        let path = pen.any_string(self.path.as_bytes())?;
         let &Cgroup { hash, options, enabled, .. } = self;
         let head = SnapshotItem { hash, options, enabled, name, path };
         pen.fill(start, |to| head.write(to));
