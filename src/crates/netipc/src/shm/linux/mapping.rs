@@ -24,7 +24,7 @@ use super::{
         lane::{Armed, Slot, Wakeup},
         layout::{Area, Direction},
     },
-    futex,
+    futex, stream,
 };
 
 /// The first bytes of a region (PROTOCOL.md, section 24.2). All fields may change at any time.
@@ -169,7 +169,12 @@ impl Slot for Mapped {
         let to = self.bytes(at, from.len());
         // SAFETY: `to` has room for them within the mapping. `from` is memory of our own: nobody
         // has a reference into the mapping's areas.
-        unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
+        unsafe {
+            match from.len() {
+                stream::LEAST.. => stream::copy(to, from),
+                _ => to.copy_from_nonoverlapping(from.as_ptr(), from.len()),
+            }
+        }
     }
 
     fn copy(&self, at: usize, into: &mut [u8]) {

@@ -5,6 +5,11 @@ mod mapping;
 mod region;
 mod ring_memory;
 mod stale;
+#[cfg(target_arch = "x86_64")]
+mod stream;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_stream.rs"]
+mod stream;
 
 use netipc_proto::handshake::profile;
 
