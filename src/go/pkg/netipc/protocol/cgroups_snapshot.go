@@ -125,35 +125,44 @@ func DecodeCgroupsResponse(b []byte) (CgroupsResponseView, error) {
 // Item reads and checks item index. It fails with ErrOutOfBounds, ErrBadLayout or
 // ErrMissingNul.
 func (v *CgroupsResponseView) Item(index uint32) (CgroupsItemView, error) {
-	item, err := v.items.item(index)
-	if err != nil {
+	var item CgroupsItemView
+	if err := v.ReadItem(index, &item); err != nil {
 		return CgroupsItemView{}, err
 	}
+	return item, nil
+}
+
+// ReadItem is Item into a struct of the caller, which spares copying it. What is in it
+// after a failure is of no use.
+func (v *CgroupsResponseView) ReadItem(index uint32, into *CgroupsItemView) error {
+	item, err := v.items.item(index)
+	if err != nil {
+		return err
+	}
 	if len(item) < snapItemSize {
-		return CgroupsItemView{}, ErrTruncated
+		return ErrTruncated
 	}
 	if u16(item, snapItemLayout) != layoutVersion || u16(item, snapItemFlags) != 0 {
-		return CgroupsItemView{}, ErrBadLayout
+		return ErrBadLayout
 	}
 	name, err := readSpan(item, snapItemName, snapItemSize)
 	if err != nil {
-		return CgroupsItemView{}, err
+		return err
 	}
 	path, err := readSpan(item, snapItemPath, snapItemSize)
 	if err != nil {
-		return CgroupsItemView{}, err
+		return err
 	}
 	if name.overlaps(path) {
-		return CgroupsItemView{}, ErrBadLayout
+		return ErrBadLayout
 	}
-	return CgroupsItemView{
-		LayoutVersion: layoutVersion,
-		Hash:          u32(item, snapItemHash),
-		Options:       u32(item, snapItemOptions),
-		Enabled:       u32(item, snapItemEnabled),
-		Name:          stringAt(item, snapItemName),
-		Path:          stringAt(item, snapItemPath),
-	}, nil
+	into.LayoutVersion, into.Flags = layoutVersion, 0
+	into.Hash = u32(item, snapItemHash)
+	into.Options = u32(item, snapItemOptions)
+	into.Enabled = u32(item, snapItemEnabled)
+	into.Name = stringAt(item, snapItemName)
+	into.Path = stringAt(item, snapItemPath)
+	return nil
 }
 
 // A CgroupsBuilder writes a snapshot into a buffer of the caller.

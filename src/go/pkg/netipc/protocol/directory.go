@@ -59,7 +59,7 @@ func openDirectory(payload []byte, head int, count uint32) (directory, error) {
 func (d directory) count() int { return len(d.entries) / entrySize }
 
 // item returns item i, checking its entry again: the index is a caller's.
-func (d directory) item(i uint32) ([]byte, error) {
+func (d *directory) item(i uint32) ([]byte, error) {
 	if uint64(i) >= uint64(d.count()) {
 		return nil, ErrOutOfBounds
 	}

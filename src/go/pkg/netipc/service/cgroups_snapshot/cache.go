@@ -1,6 +1,7 @@
 package cgroups_snapshot
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"strings"
@@ -47,7 +48,18 @@ type Cache struct {
 // NewCache makes a cache of the service in runDir. It does not connect: see Refresh. The
 // service need not exist yet.
 func NewCache(runDir, serviceName string, config ClientConfig) *Cache {
-	return &Cache{service.NewCache(kind(newTable), everything, runDir, serviceName, service.Config(config))}
+	c := new(Cache)
+	c.cache = service.NewCache(kind(c.table), everything, runDir, serviceName, service.Config(config))
+	return c
+}
+
+// table is the present one if that was made of the same bytes.
+func (c *Cache) table(b []byte, into *table) error {
+	if present := c.cache.Table(); present != nil && bytes.Equal(present.message, b) {
+		*into = *present
+		return nil
+	}
+	return newTable(b, into)
 }
 
 // Refresh fetches a snapshot, connecting first if need be, and tells whether it did. If

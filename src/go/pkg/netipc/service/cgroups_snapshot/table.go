@@ -15,9 +15,16 @@ type table struct {
 	systemd    uint32
 	generation uint64
 	items      []CacheItemView
-	// Chains of items, from the first on: the number of the first item of each, and of
-	// the one behind each item. They count from 1; 0 is the end.
-	first, next []uint32
+	message    []byte // in which the items' strings lie; nil if it was not made of one
+	// The index: a power of two of them, no more than half taken. Who is not where it
+	// belongs is in one of the next.
+	places []place
+	seeded bool // whether it goes by a hash of our own
+}
+
+// A place is the provider's hash of an item, and the item's number, counted from 1; 0: free.
+type place struct {
+	hash, number uint32
 }
 
 // newTable copies a snapshot. It fails if any of its items is malformed.
@@ -25,7 +32,8 @@ type table struct {
 // Items may share bytes, so copying the message rather than its items bounds what a
 // hostile snapshot can take. The items' strings lie in that copy.
 func newTable(b []byte, into *table) error {
-	view, err := protocol.DecodeCgroupsResponse(bytes.Clone(b))
+	message := bytes.Clone(b)
+	view, err := protocol.DecodeCgroupsResponse(message)
 	if err != nil {
 		return err
 	}
@@ -33,13 +41,16 @@ func newTable(b []byte, into *table) error {
 		systemd:    view.SystemdEnabled,
 		generation: view.Generation,
 		items:      make([]CacheItemView, view.ItemCount),
+		message:    message,
 	}
-	for i := range view.ItemCount {
-		item, err := view.Item(i)
-		if err != nil {
+	var item protocol.CgroupsItemView
+	for i := range t.items {
+		if err := view.ReadItem(uint32(i), &item); err != nil {
 			return err
 		}
-		t.items[i] = CacheItemView{item.Hash, item.Options, item.Enabled, text(item.Name), text(item.Path)}
+		to := &t.items[i]
+		to.Hash, to.Options, to.Enabled = item.Hash, item.Options, item.Enabled
+		to.Name, to.Path = text(item.Name), text(item.Path)
 	}
 	t.makeIndex()
 	*into = t
@@ -53,19 +64,56 @@ func text(s protocol.CStringView) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// makeIndex goes backwards, so that the first of several items with the same hash and
-// name is the first of its chain.
+// crowded is how many items may stand where another belongs. With hashes that mean well,
+// hardly ever as many do.
+const crowded = 64
+
+// makeIndex goes by the provider's hashes, or by our own if those leave too many items in
+// one place.
 func (t *table) makeIndex() {
-	t.first = make([]uint32, 1<<bits.Len(uint(len(t.items))))
-	t.next = make([]uint32, len(t.items))
-	for i := len(t.items) - 1; i >= 0; i-- {
-		first := t.chain(t.items[i].Hash, t.items[i].Name)
-		t.next[i], *first = *first, uint32(i)+1
+	t.places = make([]place, 1<<bits.Len(uint(2*len(t.items))))
+	if !t.index() {
+		clear(t.places)
+		t.seeded = true
+		t.index()
 	}
 }
 
-// seed is our own: whoever chooses hashes and names must not know which share a chain, or
-// a provider could make one of all its items.
+// index enters each item, of several with the same hash and name the first. It gives up
+// on the provider's hashes when they crowd, and tells so.
+func (t *table) index() bool {
+	for i := range t.items {
+		item := &t.items[i]
+		passed, p := t.search(item.Hash, item.Name)
+		if p.number == 0 {
+			*p = place{item.Hash, uint32(i) + 1}
+		}
+		if passed > crowded && !t.seeded {
+			return false
+		}
+	}
+	return true
+}
+
+// search returns the place of the cgroup, or the free one where it belongs, and how many
+// others it passed by.
+func (t *table) search(hash uint32, name string) (passed int, p *place) {
+	// Hashes of names that count up differ little: multiplied, they differ in all bits.
+	home := uint64(hash) * 0x9e3779b97f4a7c15 >> 32
+	if t.seeded {
+		home = maphash.Comparable(seed, key{hash, name})
+	}
+	for i := home; ; i++ {
+		p = &t.places[i&uint64(len(t.places)-1)]
+		if p.number == 0 || p.hash == hash && t.items[p.number-1].Name == name {
+			return passed, p
+		}
+		passed++
+	}
+}
+
+// seed is our own: whoever chooses hashes and names must not know which share a place, or
+// a provider could put all its items there.
 var seed = maphash.MakeSeed()
 
 // key is the identity of a cgroup.
@@ -74,20 +122,13 @@ type key struct {
 	name string
 }
 
-// chain returns where the chain begins in which a cgroup is, if it is.
-func (t *table) chain(hash uint32, name string) *uint32 {
-	return &t.first[maphash.Comparable(seed, key{hash, name})&uint64(len(t.first)-1)]
-}
-
 // find returns the first item with this hash and name, nil if there is none.
 func (t *table) find(hash uint32, name string) *CacheItemView {
 	if t == nil {
 		return nil
 	}
-	for i := *t.chain(hash, name); i != 0; i = t.next[i-1] {
-		if item := &t.items[i-1]; item.Hash == hash && item.Name == name {
-			return item
-		}
+	if _, p := t.search(hash, name); p.number != 0 {
+		return &t.items[p.number-1]
 	}
 	return nil
 }

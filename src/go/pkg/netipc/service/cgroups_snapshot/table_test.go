@@ -60,7 +60,7 @@ func TestTheFirstOfSeveralItemsIsFound(t *testing.T) {
 	}
 }
 
-func TestAProviderCannotMakeOneChainOfItsItems(t *testing.T) {
+func TestAProviderCannotPutAllItemsInOnePlace(t *testing.T) {
 	equalHashes, equalNames := make([]CacheItemView, 4096), make([]CacheItemView, 4096)
 	for i := range equalHashes {
 		equalHashes[i] = CacheItemView{Hash: 5, Name: fmt.Sprint(i)}
@@ -69,16 +69,11 @@ func TestAProviderCannotMakeOneChainOfItsItems(t *testing.T) {
 	for what, items := range map[string][]CacheItemView{"hashes": equalHashes, "names": equalNames} {
 		made := table{items: items}
 		made.makeIndex()
-		longest := 0
-		for _, first := range made.first {
-			length := 0
-			for i := first; i != 0; i = made.next[i-1] {
-				length++
+		for i := range items {
+			passed, p := made.search(items[i].Hash, items[i].Name)
+			if int(p.number) != i+1 || passed > crowded {
+				t.Fatalf("equal %s: item %d is number %d, behind %d others", what, i, p.number, passed)
 			}
-			longest = max(longest, length)
-		}
-		if longest > 30 {
-			t.Errorf("equal %s: a chain of %d", what, longest)
 		}
 	}
 }
@@ -103,6 +98,24 @@ func TestItemsThatShareBytesTakeThemOnce(t *testing.T) {
 	}
 	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
 		t.Errorf("took %d bytes", took)
+	}
+}
+
+func TestAnUnchangedSnapshotIsNotMadeAgain(t *testing.T) {
+	c := NewCache(t.TempDir(), "cgroups", ClientConfig{})
+	b := message(t, 5, "name", "another")
+	made := mustTable(t, b)
+	c.cache.SeedForTests(made)
+	var next table
+	if err := c.table(b, &next); err != nil || &next.items[0] != &made.items[0] {
+		t.Errorf("made again: %v", err)
+	}
+	b[16]++ // another generation
+	if err := c.table(b, &next); err != nil || next.generation != made.generation+1 || &next.items[0] == &made.items[0] {
+		t.Errorf("not made again: %v", err)
+	}
+	if made.find(5, "name") == nil || next.find(5, "name") == nil {
+		t.Error("one of them is not whole")
 	}
 }
 
