@@ -223,11 +223,8 @@ impl Session {
     pub fn send(&mut self, header: &Header, payload: &[u8], wait: Wait<'_>) -> Result<()> {
         while !self.try_send(header, payload)? {
             match &mut self.link {
-                Link::Ring(ring) => {
-                    ring.wait(&self.socket, wait)?;
-                    // Hung up or not, the next attempt tells.
-                    ring.rise(&self.socket)?;
-                }
+                // Hung up or not, the next attempt tells.
+                Link::Ring(ring) => ring.wait_in(&self.socket, wait)?,
                 _ => self.socket.wait_writable(wait)?,
             }
         }
@@ -418,6 +415,13 @@ impl Session {
         match &mut self.link {
             Link::Ring(ring) => ring.rearm(&self.socket, poller, token, interest),
             _ => poller.rearm(&*self.socket, token, interest),
+        }
+    }
+
+    /// Makes `poller` forget what it watches of the session, but for the socket.
+    pub(crate) fn leave(&self, poller: &Poller) {
+        if let Link::Ring(ring) = &self.link {
+            ring.leave(poller);
         }
     }
 

@@ -220,8 +220,10 @@ impl Spinner {
             });
             let looked = nanos(now - begun);
             if looked >= self.longest || !may_go_on() {
-                self.looked(looked, false);
-                return Ok(None);
+                // What is awaited may be the very reason not to go on.
+                let last = look()?;
+                self.looked(looked, last.is_some());
+                return Ok(last);
             }
         }
     }
@@ -613,7 +615,7 @@ mod tests {
             Ok::<Option<u32>, Infallible>(None)
         };
         assert_eq!(spinner.look(&mut count, || false), Ok(None));
-        assert_eq!(looks, 1 + QUICK_LOOKS);
+        assert_eq!(looks, 1 + QUICK_LOOKS + 1, "once more after it was told");
         assert_eq!(spinner.look(|| Err::<Option<()>, _>("broken"), || true), Err("broken"));
     }
 }

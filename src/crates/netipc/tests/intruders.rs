@@ -9,6 +9,7 @@ mod doors;
 use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use common::{
@@ -20,7 +21,7 @@ use common::{
     served,
 };
 use netipc::{
-    Client, ErrorKind, SessionOptions,
+    Client, ErrorKind, ServerOptions, SessionOptions,
     kinds::Increment,
     proto::{Header, Service, Status, handshake::profile},
 };
@@ -314,4 +315,53 @@ fn nothing_that_a_peer_does_leads_a_session_astray() {
     }
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     assert!(!maps.contains("netipc-ring") && !maps.contains("hand-made"));
+}
+
+#[test]
+fn one_that_rings_without_a_pause_takes_no_worker_from_others() {
+    let dir = Dir::new();
+    let server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+    let intruder = Intruder::connect(&dir);
+    let mut honest = rings(&dir);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                intruder.wake_server();
+            }
+        });
+        for number in 0..1000 {
+            assert_eq!(honest.call(number).unwrap(), number + 1);
+        }
+        done.store(true, Relaxed);
+    });
+    drop((intruder, honest));
+    await_that("the end of all sessions", || server.server.sessions() == 0);
+}
+
+/// What a server watches of a session goes with it, though the peer keeps the bell.
+#[test]
+fn a_bell_that_is_rung_after_the_end_of_its_session_wakes_nobody() {
+    if !process::alone("a_bell_that_is_rung_after_the_end_of_its_session_wakes_nobody") {
+        return;
+    }
+    for workers in [1, 2] {
+        let dir = Dir::new();
+        let before = process::threads();
+        let options = ServerOptions { workers, ..served(&SessionOptions::shared_memory()) };
+        let server = increment_server(&dir, options);
+        let Intruder { peer, bells, .. } = Intruder::connect(&dir);
+        drop(peer);
+        await_that("the end of the session", || server.server.sessions() == 0);
+        let threads: Vec<_> =
+            process::threads().into_iter().filter(|thread| !before.contains(thread)).collect();
+        let await_sleep = || threads.iter().for_each(|&thread| process::await_sleep(thread));
+        await_sleep();
+        let slept = process::sleeps(&threads);
+        for _ in 0..1000 {
+            rustix::io::write(&bells[0], &1u64.to_ne_bytes()).unwrap();
+        }
+        await_sleep();
+        assert_eq!(process::sleeps(&threads), slept);
+    }
 }

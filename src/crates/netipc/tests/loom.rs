@@ -1,14 +1,14 @@
-//! Lanes and rings under every order in which two threads may run and see each other's writes.
+//! Lanes, rings and who has a client, under every order in which two threads may run and see each other's writes.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" cargo test --release -p netipc --test loom
 //! ```
 //!
-//! Both are those of the library, with the atomics of the model in place of the real ones. The
+//! All are those of the library, with the atomics of the model in place of the real ones. The
 //! kernel's part, sleeping and waking, is modelled here.
 #![cfg(loom)]
 
-/// What the lane finds as the atomics of its crate.
+/// What they find as the atomics of their crate.
 mod atomic {
     pub(crate) use loom::sync::{
         Arc,
@@ -16,6 +16,11 @@ mod atomic {
     };
 }
 
+#[path = "../src/server/hold.rs"]
+#[allow(dead_code)]
+mod hold;
+#[path = "loom/hold.rs"]
+mod hold_model;
 #[path = "../src/shm/lane.rs"]
 #[allow(dead_code)]
 mod lane;

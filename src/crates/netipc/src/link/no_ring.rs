@@ -1,6 +1,6 @@
 //! Systems without rings: none is ever made, so nothing is ever done with one.
 
-use std::{convert::Infallible, io};
+use std::{convert::Infallible, io, sync::Arc};
 
 use netipc_proto::Agreement;
 
@@ -49,6 +49,10 @@ impl RingEnd {
         match self.0 {}
     }
 
+    pub(crate) fn leave(&self, _: &Poller) {
+        match self.0 {}
+    }
+
     pub(crate) fn send(&mut self, _: &Socket, _: &[u8], _: &[u8], _: usize) -> Result<usize> {
         match self.0 {}
     }
@@ -77,7 +81,11 @@ impl RingEnd {
         match self.0 {}
     }
 
-    pub(crate) fn wait(&self, _: &Socket, _: Wait<'_>) -> Result<()> {
+    pub(crate) fn wait(&mut self, _: &Socket, _: Wait<'_>) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub(crate) fn wait_in(&mut self, _: &Arc<Socket>, _: Wait<'_>) -> Result<()> {
         match self.0 {}
     }
 
@@ -85,7 +93,7 @@ impl RingEnd {
         match self.0 {}
     }
 
-    pub(crate) fn has_hung_up(&self) -> bool {
+    pub(crate) fn has_hung_up(&mut self, _: &Socket) -> bool {
         match self.0 {}
     }
 }

@@ -1,5 +1,7 @@
 //! Messages over rings: cut into records, and joined from them (PROTOCOL.md, section 27.4).
 
+use std::sync::Arc;
+
 use netipc_proto::{Fault, Header, session::check_batch};
 
 use super::{Link, Outgoing, RingEnd, Session, head_of};
@@ -80,7 +82,7 @@ impl Session {
             }
             self.partial = Some(message);
         }
-        match ring.has_hung_up() {
+        match ring.has_hung_up(socket) {
             true => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
             false => Ok(None),
         }
@@ -110,8 +112,7 @@ impl Session {
         loop {
             if self.lie_down()? {
                 let (ring, socket) = ring_of(&mut self.link, &self.socket);
-                ring.wait(socket, wait)?;
-                ring.rise(socket)?;
+                ring.wait_in(socket, wait)?;
             }
             if let Some(header) = self.take_records()? {
                 self.spinner.wake();
@@ -146,7 +147,7 @@ pub(crate) fn push(
     }
 }
 
-fn ring_of<'a>(link: &'a mut Link, socket: &'a Socket) -> (&'a mut RingEnd, &'a Socket) {
+fn ring_of<'a>(link: &'a mut Link, socket: &'a Arc<Socket>) -> (&'a mut RingEnd, &'a Arc<Socket>) {
     match link {
         Link::Ring(ring) => (ring, socket),
         _ => unreachable!("only called with rings"),

@@ -2,8 +2,9 @@
 //! section 27).
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use netipc_proto::{Agreement, Fault, Role};
@@ -35,8 +36,8 @@ pub(crate) struct RingEnd {
     /// Whether a message is waiting for room.
     awaits_room: bool,
     hung_up: bool,
-    /// Whether a poller watches the bell in place of the socket.
-    is_watched: bool,
+    /// Whether it was woken and has found nothing yet that explains it.
+    wonders_why: bool,
 }
 
 /// How the sides wake each other.
@@ -45,9 +46,9 @@ enum Bells {
     /// By eventfds. Each side can make the other's writes to them block, so these are for peers of
     /// the same user, who could stop each other anyway.
     Events {
-        /// Both the own bell and the socket. Dropped first: the bell is shared with the peer, so
-        /// closing it here would not take it out of the set.
-        watch: Watch,
+        /// Both the own bell and the socket; `None` where a poller watches them. Dropped first: the
+        /// bell is shared with the peer, so closing it here would not take it out of the set.
+        watch: Option<Watch>,
         own: Signal,
         peer: Signal,
     },
@@ -165,11 +166,12 @@ impl RingEnd {
             asleep_for: 0,
             awaits_room: false,
             hung_up: false,
-            is_watched: false,
+            wonders_why: false,
         }
     }
 
-    /// Lets `poller`, which knows the socket by `token`, watch this end for one event more.
+    /// Lets `poller`, which knows the socket by `token`, watch this end for one event more. With
+    /// bells that is done for good the first time, and an event may come at any time from then on.
     ///
     /// # Errors
     ///
@@ -181,15 +183,24 @@ impl RingEnd {
         token: u64,
         interest: Interest,
     ) -> io::Result<()> {
-        match &self.bells {
-            Bells::Events { watch, .. } if self.is_watched => poller.rearm(watch, token, interest),
-            Bells::Events { watch, .. } => {
+        match &mut self.bells {
+            Bells::Events { watch: None, .. } => Ok(()),
+            Bells::Events { watch, own, .. } => {
                 poller.remove(socket)?;
-                poller.add(watch, token, interest)?;
-                self.is_watched = true;
+                poller.follow(socket, token, Interest::Hangup)?;
+                poller.follow(&*own, token, Interest::Readable)?;
+                *watch = None;
                 Ok(())
             }
             Bells::Packets => poller.rearm(socket, token, interest),
+        }
+    }
+
+    /// Makes `poller` forget what it watches of this end, but for the socket.
+    pub(crate) fn leave(&self, poller: &Poller) {
+        if let Bells::Events { own, .. } = &self.bells {
+            // It may never have come so far.
+            let _ = poller.remove(own);
         }
     }
 
@@ -257,6 +268,7 @@ impl RingEnd {
     ///
     /// What the system says.
     pub(crate) fn close(&mut self, socket: &Socket, length: usize) -> Result<()> {
+        self.wonders_why = false;
         match self.incoming.close(length) {
             true => self.did(socket, sleep::ROOM),
             false => Ok(()),
@@ -284,7 +296,7 @@ impl RingEnd {
     ///
     /// [`ErrorKind::Protocol`]; [`ErrorKind::Disconnected`]; what the system says.
     pub(crate) fn await_room(&mut self, socket: &Socket, left: usize) -> Result<bool> {
-        if self.hung_up {
+        if self.has_hung_up(socket) {
             return Err(Error::new(ErrorKind::Disconnected, "send to the peer"));
         }
         self.awaits_room = true;
@@ -312,21 +324,40 @@ impl RingEnd {
     /// socket.
     pub(crate) fn watch(&self) -> Option<BorrowedFd<'_>> {
         match &self.bells {
-            Bells::Events { watch, .. } => Some(watch.as_fd()),
+            Bells::Events { watch, .. } => watch.as_ref().map(AsFd::as_fd),
             Bells::Packets => None,
         }
     }
 
-    /// Blocks until there is something, or the peer hangs up.
+    /// Sleeps until there is something, or the peer hangs up.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`].
-    pub(crate) fn wait(&self, socket: &Socket, wait: Wait<'_>) -> Result<()> {
-        match &self.bells {
-            Bells::Events { watch, .. } => watch.wait(wait),
-            Bells::Packets => socket.wait_readable(wait),
-        }
+    /// [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`]; [`ErrorKind::Disconnected`] if the system
+    /// knows of a failure.
+    pub(crate) fn wait(&mut self, socket: &Socket, wait: Wait<'_>) -> Result<()> {
+        self.sleep(socket, wait, |watch| watch.wait(wait))
+    }
+
+    /// As [`wait`](Self::wait), but cheaper where there is an abort: that may shut down the socket.
+    pub(crate) fn wait_in(&mut self, socket: &Arc<Socket>, wait: Wait<'_>) -> Result<()> {
+        self.sleep(socket, wait, |watch| watch.wait_in(socket, wait))
+    }
+
+    fn sleep(
+        &mut self,
+        socket: &Socket,
+        wait: Wait<'_>,
+        by_bell: impl FnOnce(&Watch) -> Result<()>,
+    ) -> Result<()> {
+        let Bells::Events { watch: Some(watch), .. } = &self.bells else {
+            socket.wait_readable(wait)?;
+            return self.rise(socket);
+        };
+        by_bell(watch)?;
+        self.wake_up();
+        self.wonders_why = true;
+        Ok(())
     }
 
     /// Ends the sleep, if it sleeps.
@@ -339,11 +370,9 @@ impl RingEnd {
             return Ok(());
         }
         self.wake_up();
-        // Who was woken by the bell need not look at the socket: the bell does not end the next
-        // sleep, and the socket will.
-        if let Bells::Events { own, .. } = &self.bells
-            && own.lower()
-        {
+        if let Bells::Events { watch, .. } = &self.bells {
+            watch.iter().for_each(Watch::take);
+            self.wonders_why = true;
             return Ok(());
         }
         for _ in 0..KNOCKS {
@@ -367,7 +396,11 @@ impl RingEnd {
     }
 
     /// Whether the peer has hung up, as far as that was seen. What it sent before is still there.
-    pub(crate) fn has_hung_up(&self) -> bool {
+    pub(crate) fn has_hung_up(&mut self, socket: &Socket) -> bool {
+        // Mostly it was the bell, so the socket is asked only where nothing else woke this end.
+        if mem::take(&mut self.wonders_why) && socket.peer_gone() {
+            self.hung_up = true;
+        }
         self.hung_up
     }
 
@@ -413,7 +446,7 @@ impl Bells {
     }
 
     fn events(socket: &Socket, own: Signal, peer: Signal) -> io::Result<Self> {
-        Ok(Bells::Events { watch: Watch::new(&own, socket)?, own, peer })
+        Ok(Bells::Events { watch: Some(Watch::new(&own, socket)?), own, peer })
     }
 }
 

@@ -197,7 +197,7 @@ impl Link {
         wait: Option<Wait<'_>>,
     ) -> Result<bool> {
         let (ring, socket) = (ring_of(&mut self.ring), &self.socket.0);
-        if ring.has_hung_up() {
+        if ring.has_hung_up(socket) {
             return Err(Error::new(ErrorKind::Disconnected, "send to the peer"));
         }
         loop {
@@ -206,7 +206,6 @@ impl Link {
             }
             let Some(wait) = wait else { return Ok(false) };
             ring.wait(socket, wait)?;
-            ring.rise(socket)?;
         }
     }
 
@@ -227,11 +226,11 @@ impl Link {
         let found = match wait {
             None => {
                 ring.rise(socket)?;
-                record(ring)?
+                record(ring, socket)?
             }
             Some(wait) => {
                 wait.check_abort()?;
-                spinner.look(|| record(ring), || true)?
+                spinner.look(|| record(ring, socket), || true)?
             }
         };
         if found.is_some() {
@@ -242,9 +241,8 @@ impl Link {
                 let Some(wait) = wait else { return Ok(None) };
                 spinner.lie_down(Instant::now);
                 ring.wait(socket, wait)?;
-                ring.rise(socket)?;
             }
-            if let Some(length) = record(ring)? {
+            if let Some(length) = record(ring, socket)? {
                 spinner.wake();
                 return Ok(Some(length));
             }
@@ -293,9 +291,9 @@ fn ring_of(ring: &mut Option<Box<RingEnd>>) -> &mut RingEnd {
 }
 
 /// The length of the next record. What was sent before the peer hung up is still there.
-fn record(ring: &RingEnd) -> Result<Option<usize>> {
+fn record(ring: &mut RingEnd, socket: &sys::Socket) -> Result<Option<usize>> {
     match ring.open()? {
-        None if ring.has_hung_up() => {
+        None if ring.has_hung_up(socket) => {
             Err(Error::new(ErrorKind::Disconnected, "receive from the peer"))
         }
         found => Ok(found),

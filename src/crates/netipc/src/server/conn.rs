@@ -15,7 +15,7 @@ use netipc_proto::{
     retry::{Capacity, next_power_of_two},
 };
 
-use super::core::Core;
+use super::{core::Core, hold::Hold};
 use crate::{
     error::{Error, ErrorKind, Result},
     link::{Carrier, Session},
@@ -31,7 +31,9 @@ pub(super) struct Conn {
     pub(super) socket: Arc<Socket>,
     /// What wakes the thread of a session over shared memory.
     pub(super) bell: Mutex<Option<Bell>>,
-    /// Held by the one thread that serves it.
+    /// Which worker has it, if any.
+    pub(super) hold: Hold,
+    /// For the one thread that serves it or ends it.
     pub(super) stage: Mutex<Stage>,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Open {
     session: Session,
     /// A response of which not all could be sent yet.
     unsent: Option<(Response, Vec<u8>)>,
+    /// What the poller was last told to watch it for.
+    watched: Option<Interest>,
 }
 
 impl Open {
@@ -73,7 +77,15 @@ impl Open {
         token: u64,
         interest: Interest,
     ) -> io::Result<()> {
+        if self.watched.replace(interest) == Some(interest) && poller.stays_armed() {
+            return Ok(());
+        }
         self.session.rearm(poller, token, interest)
+    }
+
+    /// Makes `poller` forget what it watches of it, but for the socket.
+    pub(super) fn leave(&self, poller: &Poller) {
+        self.session.leave(poller);
     }
 }
 
@@ -81,8 +93,8 @@ impl Open {
 pub(super) enum After {
     /// Watch it for this.
     Watch(Interest),
-    /// Leave it to its thread, which knows that it is gone.
-    Nothing,
+    /// Watch it no longer. Its thread ends it.
+    Leave,
     /// Serve it again when others had their turn.
     Again,
     /// Give it a thread of its own.
@@ -104,6 +116,7 @@ impl Conn {
             token,
             socket: Arc::new(socket),
             bell: Mutex::new(None),
+            hold: Hold::new(),
             stage: Mutex::new(Stage::Greeting),
         }
     }
@@ -170,7 +183,7 @@ impl Core {
                         *stage = Stage::Shared;
                         return After::Thread(Box::new(session));
                     }
-                    let mut open = Box::new(Open { session, unsent: None });
+                    let mut open = Box::new(Open { session, unsent: None, watched: None });
                     let after = self.converse(&mut open, out);
                     *stage = Stage::Open(open);
                     after
@@ -178,15 +191,11 @@ impl Core {
                 Err(_) => After::End,
             },
             Stage::Open(open) => self.converse(open, out),
+            // It may have been told of something older.
+            Stage::Shared if !conn.socket.peer_gone() => After::Watch(Interest::Hangup),
             Stage::Shared => {
                 conn.ring();
-                // Who is gone stays gone, and would be reported again and again until the thread
-                // that serves it has done what it is at.
-                if conn.socket.peer_gone() {
-                    After::Nothing
-                } else {
-                    After::Watch(Interest::Hangup)
-                }
+                After::Leave
             }
             Stage::Ended => After::End,
         }

@@ -78,10 +78,14 @@ impl Core {
             ListenOptions { mode: options.mode, group: options.group, backlog: options.backlog };
         let endpoint = Endpoint::listen(dir, service, &listen)?;
         let context = || format!("serve {}", endpoint.path().display());
-        let poller = Poller::new().map_err(|cause| Error::system(context(), cause))?;
+        let poller = match options.workers {
+            0 | 1 => Poller::for_one_thread(),
+            _ => Poller::new(),
+        };
+        let poller = poller.map_err(|cause| Error::system(context(), cause))?;
         let clock = Clock::new().map_err(|cause| Error::system(context(), cause))?;
         poller
-            .add(endpoint.socket(), ENDPOINT, Interest::Readable)
+            .add(endpoint.socket(), ENDPOINT, Interest::Clients)
             .map_err(|cause| Error::system(context(), cause))?;
         Ok(Core {
             host: Host::new(dir, service),
@@ -245,22 +249,30 @@ impl Core {
     /// says when that is.
     fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
         let mut out = Vec::new();
-        // Clients that had more to say than fits a turn. No other worker has them.
-        let mut again = VecDeque::new();
+        // Clients that had more to say than fits a turn. This worker still has them.
+        let mut again: VecDeque<Arc<Conn>> = VecDeque::new();
         while !self.is_stopping() {
             let until = if again.is_empty() { due() } else { Some(Instant::now()) };
             match self.poller.wait(until) {
                 Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
                 Ok(Readiness::Ready { token, .. }) => {
-                    again.extend(self.serve(token, &mut out).then_some(token));
+                    let conn = lock(&self.conns).get(&token).cloned();
+                    // If another worker has it, that one will see to it.
+                    if let Some(conn) = conn.filter(|conn| conn.hold.claim())
+                        && self.serve(&conn, &mut out)
+                    {
+                        again.push_back(conn);
+                    }
                 }
                 Ok(Readiness::TimedOut) => self.expire(),
                 Ok(Readiness::Woken) => {}
                 // The kernel has no memory for the call just now.
                 Err(_) => thread::yield_now(),
             }
-            if let Some(token) = again.pop_front() {
-                again.extend(self.serve(token, &mut out).then_some(token));
+            if let Some(conn) = again.pop_front()
+                && self.serve(&conn, &mut out)
+            {
+                again.push_back(conn);
             }
         }
     }
@@ -308,7 +320,7 @@ impl Core {
             }
         }
         // Fails only if the server ended just now and removed it.
-        let _ = self.poller.rearm(endpoint.socket(), ENDPOINT, Interest::Readable);
+        let _ = self.poller.rearm(endpoint.socket(), ENDPOINT, Interest::Clients);
     }
 
     /// Takes in a new client. One who may not be is hung up on by dropping its socket.
@@ -335,33 +347,48 @@ impl Core {
         }
     }
 
+    /// Serves a client that this worker has, until it need not have it any more. Whether it still
+    /// has it, to serve it again when others had their turn.
+    fn serve(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
+        loop {
+            if self.serve_once(conn, out) {
+                return true;
+            }
+            if conn.hold.release() {
+                return false;
+            }
+        }
+    }
+
     /// Serves a client. Whether to do so again, when others had their turn.
-    fn serve(self: &Arc<Self>, token: u64, out: &mut Vec<u8>) -> bool {
-        let Some(conn) = lock(&self.conns).get(&token).cloned() else { return false };
+    fn serve_once(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
         let mut stage = lock(&conn.stage);
-        match self.attend(&conn, &mut stage, out) {
+        match self.attend(conn, &mut stage, out) {
             After::Again if !self.is_stopping() => return true,
-            After::Again => self.end(&conn, stage),
+            After::Again => self.end(conn, stage),
             After::Watch(_) if self.is_stopping() && !matches!(*stage, Stage::Shared) => {
-                self.end(&conn, stage);
+                self.end(conn, stage);
             }
             After::Watch(interest) => {
                 // Fails only if the kernel has no memory for it. Then nothing more would be heard.
                 let watched = match &mut *stage {
-                    Stage::Open(open) => open.rearm(&self.poller, token, interest),
-                    _ => self.poller.rearm(&*conn.socket, token, interest),
+                    Stage::Open(open) => open.rearm(&self.poller, conn.token, interest),
+                    _ => self.poller.rearm(&*conn.socket, conn.token, interest),
                 };
                 if watched.is_err() {
                     conn.cut_off();
-                    self.end(&conn, stage);
+                    self.end(conn, stage);
                 }
             }
-            After::Nothing => {}
+            After::Leave => {
+                // It may be gone already.
+                let _ = self.poller.remove(&*conn.socket);
+            }
             After::Thread(session) => {
                 drop(stage);
-                self.give_thread(&conn, *session);
+                self.give_thread(conn, *session);
             }
-            After::End => self.end(&conn, stage),
+            After::End => self.end(conn, stage),
         }
         false
     }
@@ -396,6 +423,9 @@ impl Core {
 
     /// Forgets a client, and hangs up on it.
     fn end(&self, conn: &Conn, mut stage: MutexGuard<'_, Stage>) {
+        if let Stage::Open(open) = &*stage {
+            open.leave(&self.poller);
+        }
         *stage = Stage::Ended;
         drop(stage);
         // It may be gone already, if two threads came to the same end.

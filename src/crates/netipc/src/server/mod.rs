@@ -3,6 +3,7 @@
 mod clock;
 mod conn;
 mod core;
+mod hold;
 mod permits;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 
 use netipc_proto::{Handler, Header, Response, Service, respond};
 
-use crate::{error::Result, options::SessionOptions, sys::PeerCredentials};
+use crate::{error::Result, options::SessionOptions, shm::atomic, sys::PeerCredentials};
 
 use self::core::Core;
 

@@ -1,6 +1,6 @@
 //! Sessions over shared memory: a region per session, with a lane in each direction.
 
-mod atomic;
+pub(crate) mod atomic;
 mod lane;
 pub(crate) mod layout;
 #[cfg(target_os = "linux")]

@@ -3,7 +3,9 @@
 /// What a socket or pipe is watched for. Hang-ups are always reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// It can be read from, or accepted from.
+    /// It can be accepted from. Reported once, whatever the poller.
+    Clients,
+    /// It can be read from.
     Readable,
     /// It can be written to.
     Writable,

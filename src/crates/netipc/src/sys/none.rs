@@ -85,6 +85,14 @@ impl Poller {
         Err(unsupported())
     }
 
+    pub(crate) fn for_one_thread() -> io::Result<Self> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn stays_armed(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) fn add<S>(&self, _: &S, _: u64, _: Interest) -> io::Result<()> {
         match self.0 {}
     }

@@ -23,6 +23,8 @@ use crate::sys::{Interest, Readiness};
 pub(crate) struct Poller {
     epoll: OwnedFd,
     wake: Signal,
+    /// Whether descriptors are silent after an event.
+    once: bool,
 }
 
 /// The token of the poller's own signal.
@@ -30,7 +32,18 @@ const WAKE: u64 = u64::MAX;
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        let poller = Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, wake: Signal::new()? };
+        Poller::with(true)
+    }
+
+    /// One for which a single thread waits: what it watches need not be armed again, which saves a
+    /// call for each event, except where [`Interest::Clients`] is waited for.
+    pub(crate) fn for_one_thread() -> io::Result<Self> {
+        Poller::with(false)
+    }
+
+    fn with(once: bool) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let poller = Poller { epoll, wake: Signal::new()?, once };
         // Level-triggered and never lowered: every thread that waits, now or later, sees it.
         epoll::add(&poller.epoll, &poller.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         Ok(poller)
@@ -41,13 +54,27 @@ impl Poller {
     /// `token` is any number but `u64::MAX`.
     pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         debug_assert_ne!(token, WAKE);
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), flags(interest))?)
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), self.flags(interest))?)
     }
 
     /// Watches `fd`, which was added before, for one event more.
     pub(crate) fn rearm(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         debug_assert_ne!(token, WAKE);
-        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), flags(interest))?)
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), self.flags(interest))?)
+    }
+
+    /// Whether what is watched stays armed, so that `rearm` is needed only for another interest.
+    pub(crate) fn stays_armed(&self) -> bool {
+        !self.once
+    }
+
+    /// Watches `fd` for all that happens from now on, without being armed again: each event goes to
+    /// any thread that waits, also while another one sees to the event before. It must be removed
+    /// before it is closed.
+    pub(crate) fn follow(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        debug_assert_ne!(token, WAKE);
+        let flags = awaited(interest) | EventFlags::ET;
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), flags)?)
     }
 
     /// Watches `fd` no longer. Another thread may be about to report an event of it.
@@ -80,15 +107,22 @@ impl Poller {
     pub(crate) fn wake(&self) {
         self.wake.raise();
     }
+
+    fn flags(&self, interest: Interest) -> EventFlags {
+        match self.once || interest == Interest::Clients {
+            true => awaited(interest) | EventFlags::ONESHOT,
+            false => awaited(interest),
+        }
+    }
 }
 
-fn flags(interest: Interest) -> EventFlags {
-    let awaited = match interest {
+fn awaited(interest: Interest) -> EventFlags {
+    match interest {
+        Interest::Clients => EventFlags::IN,
         Interest::Readable => EventFlags::IN | EventFlags::RDHUP,
         Interest::Writable => EventFlags::OUT | EventFlags::RDHUP,
         Interest::Hangup => EventFlags::RDHUP,
-    };
-    awaited | EventFlags::ONESHOT
+    }
 }
 
 fn readiness(event: Event) -> Readiness {

@@ -18,8 +18,14 @@ impl Signal {
 
     /// Raises it; it stays raised until lowered.
     pub(crate) fn raise(&self) {
-        // Fails only when the counter is full, and then the descriptor is readable.
-        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.0, &1u64.to_ne_bytes()));
+        let count =
+            || rustix::io::retry_on_intr(|| rustix::io::write(&self.0, &1u64.to_ne_bytes()));
+        // Fails only when the counter is full. The descriptor is readable then, but who waits for
+        // the next event hears only of one that counts.
+        if count().is_err() {
+            self.lower();
+            let _ = count();
+        }
     }
 
     /// Lowers it. Whether it was raised.

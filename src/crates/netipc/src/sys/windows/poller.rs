@@ -100,6 +100,16 @@ impl Poller {
         Ok(Poller { port, woken: AtomicBool::new(false), waiting: AtomicUsize::new(0) })
     }
 
+    /// One for which a single thread waits, which makes no difference here.
+    pub(crate) fn for_one_thread() -> io::Result<Self> {
+        Poller::new()
+    }
+
+    /// Whether what is watched stays armed, so that `rearm` is needed only for another interest.
+    pub(crate) fn stays_armed(&self) -> bool {
+        false
+    }
+
     /// Watches a pipe for one event. A pipe is watched by one poller in its life.
     pub(crate) fn add(
         &self,
