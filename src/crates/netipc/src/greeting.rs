@@ -14,7 +14,7 @@ use netipc_proto::{Agreement, Header, Hello, Refusal, Role, Terms, handshake::pr
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    link::{Handed, Handover, Link, RingEnd, Session, grant, receive_grant},
+    link::{Awaited, Handed, Handover, Link, RingEnd, Session, grant, receive_grant},
     options::SessionOptions,
     shm::{self, Place, Shared},
     sys::{Packet, Socket},
@@ -30,16 +30,18 @@ pub(crate) struct Host {
     dir: PathBuf,
     service: String,
     session_ids: AtomicU64,
+    awaited: Awaited,
 }
 
 impl Host {
     /// The endpoint of the service must be held: what servers that were killed left of their
     /// sessions is removed.
-    pub(crate) fn new(dir: &Path, service: &str) -> Self {
+    pub(crate) fn new(dir: &Path, service: &str, awaited: Awaited) -> Self {
         // If something cannot be removed it does no harm now: a session that needs its name takes
         // the next number.
         let _ = shm::sweep(dir, service);
-        Host { dir: dir.to_owned(), service: service.to_owned(), session_ids: AtomicU64::new(1) }
+        let (dir, service) = (dir.to_owned(), service.to_owned());
+        Host { dir, service, session_ids: AtomicU64::new(1), awaited }
     }
 
     /// Takes the HELLO of a client, if it is there, and answers it on these terms.
@@ -109,7 +111,7 @@ impl Host {
         auth_token: u64,
     ) -> Result<(Link, Option<Handover>)> {
         if agreement.uses_rings() {
-            let (ring, handover) = RingEnd::create(socket, agreement)?;
+            let (ring, handover) = RingEnd::create(socket, agreement, self.awaited)?;
             return Ok((Link::Ring(ring.into()), Some(handover)));
         }
         if agreement.uses_shared_memory() {

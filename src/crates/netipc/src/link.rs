@@ -85,6 +85,15 @@ pub(crate) enum Link {
     Ring(Box<RingEnd>),
 }
 
+/// How a server waits for what happens to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// By itself: it has one descriptor for all of it.
+    Alone,
+    /// Beside others, by a poller that watches whatever descriptors it has.
+    Together,
+}
+
 /// What carries the messages of a session, as its users are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

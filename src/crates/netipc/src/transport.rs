@@ -39,6 +39,7 @@ use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
     greeting::{HANDSHAKE, Host},
+    link::Awaited,
     options::SessionOptions,
     sys::{PeerCredentials, Socket},
     wait::Wait,
@@ -101,7 +102,7 @@ impl Listener {
         let ListenerOptions { session, mode, group, backlog } = options.clone();
         let dir = dir.as_ref();
         let endpoint = Endpoint::listen(dir, service, &ListenOptions { mode, group, backlog })?;
-        let host = Arc::new(Host::new(dir, service));
+        let host = Arc::new(Host::new(dir, service, Awaited::Alone));
         Ok(Listener { endpoint, host, session })
     }
 

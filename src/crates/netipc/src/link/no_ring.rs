@@ -4,6 +4,7 @@ use std::{convert::Infallible, io, sync::Arc};
 
 use netipc_proto::Agreement;
 
+use super::Awaited;
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{Interest, Packet, Poller, Socket},
@@ -37,7 +38,7 @@ fn unsupported() -> Error {
 }
 
 impl RingEnd {
-    pub(crate) fn create(_: &Socket, _: &Agreement) -> Result<(Self, Handover)> {
+    pub(crate) fn create(_: &Socket, _: &Agreement, _: Awaited) -> Result<(Self, Handover)> {
         Err(unsupported())
     }
 

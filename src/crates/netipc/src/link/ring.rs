@@ -9,7 +9,7 @@ use std::{
 
 use netipc_proto::{Agreement, Fault, Role};
 
-use super::{Link, Session};
+use super::{Awaited, Link, Session};
 use crate::{
     error::{Error, ErrorKind, Result},
     shm::{
@@ -38,6 +38,8 @@ pub(crate) struct RingEnd {
     hung_up: bool,
     /// Whether it was woken and has found nothing yet that explains it.
     wonders_why: bool,
+    /// Whether a poller watches bell and socket.
+    is_followed: bool,
 }
 
 /// How the sides wake each other.
@@ -46,8 +48,8 @@ enum Bells {
     /// By eventfds. Each side can make the other's writes to them block, so these are for peers of
     /// the same user, who could stop each other anyway.
     Events {
-        /// Both the own bell and the socket; `None` where a poller watches them. Dropped first: the
-        /// bell is shared with the peer, so closing it here would not take it out of the set.
+        /// Both the own bell and the socket; `None` where that is a poller's business. Dropped first:
+        /// the bell is shared with the peer, so closing it here would not take it out of the set.
         watch: Option<Watch>,
         own: Signal,
         peer: Signal,
@@ -108,14 +110,20 @@ impl RingEnd {
     /// # Errors
     ///
     /// What the system says.
-    pub(crate) fn create(socket: &Socket, agreement: &Agreement) -> Result<(Self, Handover)> {
+    pub(crate) fn create(
+        socket: &Socket,
+        agreement: &Agreement,
+        awaited: Awaited,
+    ) -> Result<(Self, Handover)> {
         let lengths = Lengths::for_payloads(
             agreement.agreed_max_request_payload_bytes,
             agreement.agreed_max_response_payload_bytes,
         );
         let (memory, fd) = RingMemory::create(lengths)?;
         let (bells, given) = match is_same_user(socket)? {
-            true => Bells::make(socket).map_err(|cause| Error::system("make a bell", cause))?,
+            true => {
+                Bells::make(socket, awaited).map_err(|cause| Error::system("make a bell", cause))?
+            }
             false => (Bells::Packets, None),
         };
         let end = RingEnd::new(Role::Server, memory, bells);
@@ -145,7 +153,9 @@ impl RingEnd {
             // RM7: what a stranger gives can be made to block.
             Some(_) if !is_same_user(socket)? => return Err(refuse("bells of another user")),
             Some([peer, own]) => {
-                Bells::events(socket, own, peer).map_err(|cause| Error::system(context, cause))?
+                let watch = Watch::new(&own, socket);
+                let watch = Some(watch.map_err(|cause| Error::system(context, cause))?);
+                Bells::Events { watch, own, peer }
             }
         };
         Ok(RingEnd::new(Role::Client, memory, bells))
@@ -167,6 +177,7 @@ impl RingEnd {
             awaits_room: false,
             hung_up: false,
             wonders_why: false,
+            is_followed: false,
         }
     }
 
@@ -183,13 +194,13 @@ impl RingEnd {
         token: u64,
         interest: Interest,
     ) -> io::Result<()> {
-        match &mut self.bells {
-            Bells::Events { watch: None, .. } => Ok(()),
-            Bells::Events { watch, own, .. } => {
+        match &self.bells {
+            Bells::Events { .. } if self.is_followed => Ok(()),
+            Bells::Events { own, .. } => {
                 poller.remove(socket)?;
                 poller.follow(socket, token, Interest::Hangup)?;
-                poller.follow(&*own, token, Interest::Readable)?;
-                *watch = None;
+                poller.follow(own, token, Interest::Readable)?;
+                self.is_followed = true;
                 Ok(())
             }
             Bells::Packets => poller.rearm(socket, token, interest),
@@ -434,19 +445,19 @@ impl Session {
 
 impl Bells {
     /// Bells, and what to give to the client of them: the server's, then the client's. None where
-    /// descriptors are scarce, since a session with bells takes four of them instead of one.
-    fn make(socket: &Socket) -> io::Result<(Self, Option<[Signal; 2]>)> {
+    /// descriptors are scarce, since a session with bells takes three or four of them instead of one.
+    fn make(socket: &Socket, awaited: Awaited) -> io::Result<(Self, Option<[Signal; 2]>)> {
         let own = Signal::new()?;
         if is_scarce(&own) {
             return Ok((Bells::Packets, None));
         }
         let peer = Signal::new()?;
         let given = [own.share()?, peer.share()?];
-        Ok((Bells::events(socket, own, peer)?, Some(given)))
-    }
-
-    fn events(socket: &Socket, own: Signal, peer: Signal) -> io::Result<Self> {
-        Ok(Bells::Events { watch: Some(Watch::new(&own, socket)?), own, peer })
+        let watch = match awaited {
+            Awaited::Alone => Some(Watch::new(&own, socket)?),
+            Awaited::Together => None,
+        };
+        Ok((Bells::Events { watch, own, peer }, Some(given)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     endpoint::socket_path,
     error::{Error, ErrorKind, Result},
     greeting::{Agreed, HANDSHAKE, connect, receive_short, refused, reply},
-    link::{RingEnd, push},
+    link::{Awaited, RingEnd, push},
     options::SessionOptions,
     spin::Spinner,
     sys,
@@ -100,7 +100,7 @@ impl Link {
                 refused(refusal, context())
             })?;
             let (ring, handover) = match agreement.uses_rings() {
-                true => match RingEnd::create(&socket.0, &agreement) {
+                true => match RingEnd::create(&socket.0, &agreement, Awaited::Alone) {
                     Ok((ring, handover)) => (Some(ring), Some(handover)),
                     Err(_) => {
                         terms.supported_profiles &= !profile::RING;

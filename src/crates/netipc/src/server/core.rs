@@ -24,7 +24,7 @@ use crate::{
     endpoint::{Endpoint, ListenOptions},
     error::{Error, Result},
     greeting::Host,
-    link::Session,
+    link::{Awaited, Session},
     sys::{Interest, Poller, Readiness, Socket},
 };
 
@@ -88,7 +88,7 @@ impl Core {
             .add(endpoint.socket(), ENDPOINT, Interest::Clients)
             .map_err(|cause| Error::system(context(), cause))?;
         Ok(Core {
-            host: Host::new(dir, service),
+            host: Host::new(dir, service, Awaited::Together),
             learned: Learned::new(options.session.response_limit()),
             permits: Permits::new(options.workers.max(1)),
             options,
