@@ -108,10 +108,6 @@ func (l *Link) Receive(deadline time.Time) (protocol.Header, []byte, error) {
 		if l.inbox.missing == 0 {
 			break
 		}
-		if l.shared.Traits().OneMessage {
-			err := fmt.Errorf("%w: %d bytes of payload are missing", session.ErrProtocol, l.inbox.missing)
-			return l.inbox.header, nil, l.session.broken(err)
-		}
 	}
 	payload, err := l.inbox.payload()
 	if err != nil {
@@ -136,6 +132,9 @@ func (l *Link) takeRecord(deadline time.Time) error {
 	}
 	if err := l.inbox.put(record, int(length)); err != nil {
 		return l.session.broken(err)
+	}
+	if l.inbox.missing > 0 && length != l.shared.Traits().LongestRecord {
+		return l.session.broken(fmt.Errorf("%w: %d bytes of payload are missing", session.ErrProtocol, l.inbox.missing))
 	}
 	return nil
 }

@@ -71,3 +71,46 @@ func TestSharedMemoryOfAnyLengthTakesNoMoreRoomThanWasAgreed(t *testing.T) {
 		l.Close()
 	}
 }
+
+// records is shared memory with records of these lengths, of which the first says how long
+// the message is.
+type records struct {
+	message
+	lengths []uint32
+}
+
+func (r *records) Traits() Traits { return Traits{LongestRecord: 100} }
+
+func (r *records) Next(time.Time) (uint32, error) {
+	if len(r.lengths) == 0 {
+		return 0, protocol.ErrTimeout
+	}
+	length := r.lengths[0]
+	r.lengths = r.lengths[1:]
+	return length, nil
+}
+
+func TestAMessageIsInNoMoreRecordsThanItNeeds(t *testing.T) {
+	agreement := session.Agreement{MaxRequestPayloadBytes: 1024, MaxResponsePayloadBytes: 1024, MaxRequestBatchItems: 1, MaxResponseBatchItems: 1}
+	h := protocol.Header{Magic: protocol.MagicMsg, Version: protocol.Version, HeaderLen: protocol.HeaderLen, Kind: protocol.KindRequest, ItemCount: 1, PayloadLen: 218}
+	bytes := make([]byte, 256)
+	h.Encode(bytes)
+	for _, c := range []struct {
+		lengths []uint32
+		want    error
+	}{
+		{[]uint32{100, 100, 50}, nil},
+		{[]uint32{100, 100, 51}, session.ErrProtocol},
+		{[]uint32{100, 100, 49, 1}, session.ErrProtocol},
+		{[]uint32{100, 99, 51}, session.ErrProtocol},
+		{[]uint32{99, 100, 51}, session.ErrProtocol},
+	} {
+		s := NewSession(RoleServer, "test", idleConn{make(chan struct{})}, &agreement)
+		l := newLink(s, &records{message{bytes: bytes}, c.lengths}, nil)
+		_, payload, err := l.Receive(time.Time{})
+		if !errors.Is(err, c.want) || err == nil && len(payload) != 218 {
+			t.Errorf("%d: got %d bytes and %v", c.lengths, len(payload), err)
+		}
+		l.Close()
+	}
+}

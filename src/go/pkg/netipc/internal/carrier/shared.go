@@ -27,6 +27,9 @@ type SharedMemory interface {
 
 // Traits are what a link has to know of its shared memory.
 type Traits struct {
-	OneMessage  bool // it holds one message at a time in each direction, as one record
-	WaitsOnConn bool // who waits in it notices by itself what becomes of the connection
+	OneMessage bool // it holds one message at a time in each direction, as one record
+	// Of a message in several records each but the last has so many bytes, so that nobody
+	// has to look at more of them than it needs. 0: a message is one record.
+	LongestRecord uint32
+	WaitsOnConn   bool // who waits in it notices by itself what becomes of the connection
 }

@@ -153,6 +153,9 @@ func (r *Reader) Open() (int, error) {
 	return int(length), nil
 }
 
+// Longest is the longest record there can be, in bytes.
+func (r *Reader) Longest() int { return r.track.longest() }
+
 // CopyOut copies the start of the record that was found. What into asks for beyond it is
 // some bytes of the ring.
 func (r *Reader) CopyOut(into []byte) {

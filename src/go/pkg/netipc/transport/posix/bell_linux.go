@@ -87,8 +87,11 @@ func (b *bell) ring() error {
 	} else {
 		_, err = retry(func() (int, error) { return 0, ringEventfd(b.peer) })
 	}
-	if err == syscall.EAGAIN { // there are rings the peer has not heard yet
-		err = nil
+	switch err {
+	case syscall.EAGAIN: // there are rings the peer has not heard yet
+		return nil
+	case syscall.EPIPE, syscall.ECONNRESET: // who has gone need not be woken, and what it sent is still there
+		return nil
 	}
 	return err
 }
@@ -133,6 +136,7 @@ func (b *bell) hear() error {
 		switch {
 		case err == syscall.EAGAIN:
 			return nil
+		case err == syscall.ECONNRESET: // it left without hearing our last knock; its end comes next
 		case err != nil:
 			return err
 		case n == 0:

@@ -48,10 +48,11 @@ func (c *conn) refuseHanded() {
 }
 
 // receiveRights receives a packet, of which the end may be cut off, and what came along.
-// Descriptors beyond mostHanded do not get in.
+// If there is no room for all descriptors in this process it gets none: some of them would
+// mean something else.
 func receiveRights(fd int, packet []byte) (int, []int, error) {
 	control := make([]byte, syscall.CmsgSpace(mostHanded*4))
-	n, length, _, _, err := syscall.Recvmsg(fd, packet, control, syscall.MSG_CMSG_CLOEXEC)
+	n, length, flags, _, err := syscall.Recvmsg(fd, packet, control, syscall.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -65,6 +66,10 @@ func receiveRights(fd int, packet []byte) (int, []int, error) {
 		if rights, err := syscall.ParseUnixRights(&messages[i]); err == nil {
 			handed = append(handed, rights...)
 		}
+	}
+	if flags&syscall.MSG_CTRUNC != 0 {
+		closeAll(handed)
+		handed = nil
 	}
 	return n, handed, nil
 }

@@ -87,9 +87,9 @@ func TestARecordIsJudgedLikeAnyPacket(t *testing.T) {
 		"hides that it is":    {[][]byte{record(4040, 8, same)}, ErrProtocol},
 		"goes on too long":    {[][]byte{record(40, 100, same), make([]byte, 93)}, ErrProtocol},
 		"too many items":      {[][]byte{record(40, 8, func(h *protocol.Header) { h.ItemCount = 2 })}, ErrLimitExceeded},
-		"goes on":             {[][]byte{record(40, 100, same), make([]byte, 91), make([]byte, 1)}, nil},
+		"in too many records": {[][]byte{record(40, 100, same), make([]byte, 92)}, ErrProtocol},
 		"is as much as may":   {[][]byte{record(1056, 1024, same)}, nil},
-		"header stands alone": {[][]byte{record(32, 8, same), make([]byte, 8)}, nil},
+		"header stands alone": {[][]byte{record(32, 8, same), make([]byte, 8)}, ErrProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, server := mustForgeRings(t, anywhere)

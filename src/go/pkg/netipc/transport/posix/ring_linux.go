@@ -31,7 +31,8 @@ type ringEnd struct {
 	ended   atomic.Pointer[error] // why nobody is to wait any more
 
 	spinner spin.Spinner
-	found   int   // the length of the next record
+	found   int // the length of the next record
+	longest uint32
 	left    int   // how much of a message there is to be room for
 	broken  error // how the peer broke the rules
 	// Made once so that waiting allocates nothing.
@@ -56,6 +57,7 @@ func newRingEnd(role Role, mem []byte, l ring.Lengths, b *bell, most time.Durati
 	} else {
 		e.in, e.out, e.own, e.peer = ring.NewReader(m.Responses), ring.NewWriter(m.Requests), m.ClientSleeps, m.ServerSleeps
 	}
+	e.longest = uint32(e.in.Longest())
 	e.hasRecord = func() bool {
 		e.found, e.broken = e.in.Open()
 		return e.found > 0 || e.broken != nil
@@ -69,7 +71,9 @@ func newRingEnd(role Role, mem []byte, l ring.Lengths, b *bell, most time.Durati
 	return e
 }
 
-func (e *ringEnd) Traits() carrier.Traits { return carrier.Traits{WaitsOnConn: e.bell.isSocket()} }
+func (e *ringEnd) Traits() carrier.Traits {
+	return carrier.Traits{LongestRecord: e.longest, WaitsOnConn: e.bell.isSocket()}
+}
 
 func (e *ringEnd) Send(head, body []byte, deadline time.Time) error {
 	e.mu.Lock()

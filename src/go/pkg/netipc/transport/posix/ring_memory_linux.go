@@ -83,15 +83,15 @@ func attachRingMemory(fd int) (mem []byte, l ring.Lengths, err error) {
 	refuse := func(format string, args ...any) ([]byte, ring.Lengths, error) {
 		return nil, l, fmt.Errorf("%w: memory of the session: %w", ErrProtocol, fmt.Errorf(format, args...))
 	}
+	if seals, err := fcntl(fd, getSeals, 0); err != nil || seals&sealsOfSize != sealsOfSize {
+		return refuse("its size is not sealed") // RM1, which no file system is asked: it may never answer
+	}
 	var system syscall.Statfs_t
 	if err := syscall.Fstatfs(fd, &system); err != nil {
 		return nil, l, err
 	}
 	if system.Type != tmpfsMagic {
-		return refuse("no anonymous memory") // RM1: a page of another kind may fail when it is touched
-	}
-	if seals, err := fcntl(fd, getSeals, 0); err != nil || seals&sealsOfSize != sealsOfSize {
-		return refuse("its size is not sealed") // RM2
+		return refuse("no anonymous memory") // RM2: a page of another kind may fail when it is touched
 	}
 	entry, err := entryOpen(fd)
 	if err != nil {
