@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, ops::Range};
 
 use foldhash::quality::RandomState;
 use netipc_proto::{
-    Malformed, Service, Span, Text, Unwritable,
+    Defect, Malformed, Service, Span, Text, Unwritable,
     kinds::{
         CgroupsSnapshot,
         cgroups_snapshot::{Builder, Cgroup, SnapshotItem, View},
@@ -126,6 +126,10 @@ const KEPT: usize = 4;
 /// How many cgroups may stand where another belongs. At most half of the entries are taken, so with
 /// hashes that mean well hardly ever as many do.
 const CROWDED: usize = 64;
+
+/// How many times as long as the message all names together may be. They are that long at most once
+/// if no two items share bytes; where many share a long name, comparing names takes for ever.
+const SHARED: u64 = 4;
 
 /// Finds cgroups by hash and name: a hash table with linear probing.
 #[derive(Debug)]
@@ -261,8 +265,14 @@ impl Index {
         entries.resize(room, Entry::FREE);
         self.own_hash = own_hash;
         let mut most = 0;
+        let mut names_left = SHARED * message.len() as u64;
         for (number, place) in (0..).zip(view.places()) {
             let entry = Entry::new(number, message, place)?;
+            let Some(left) = names_left.checked_sub(entry.name.length.into()) else {
+                let why = "shares its bytes with too many others";
+                return Err(SnapshotItem::LAYOUT.wrong("name", Defect::BadLayout, why));
+            };
+            names_left = left;
             if most > CROWDED && self.own_hash.is_none() {
                 // All that is left to do here is to check.
                 continue;
@@ -409,6 +419,36 @@ mod tests {
         assert_eq!(table.find(1, "a"), Some(0));
         assert_eq!(table.message.capacity(), message.len());
         assert_eq!(table.index.entries.capacity(), 32_768);
+    }
+
+    #[test]
+    fn a_long_name_that_many_items_share_is_refused_before_it_takes_long() {
+        const ITEMS: usize = 50_000;
+        const NAME: usize = 2 << 20;
+        let area = 24 + 8 * ITEMS;
+        let mut message = vec![0; area + 32 * ITEMS + NAME + ITEMS + 1];
+        let mut put = |at: usize, number: usize| {
+            message[at..at + 4].copy_from_slice(&(number as u32).to_ne_bytes());
+        };
+        // On either order of bytes, a layout of 1 before flags of 0.
+        let layout =
+            u32::from_ne_bytes([1u16, 0].map(u16::to_ne_bytes).concat().try_into().unwrap());
+        let end = area + 32 * ITEMS + NAME + ITEMS;
+        put(0, layout as usize);
+        put(4, ITEMS);
+        for item in 0..ITEMS {
+            // Heads of their own, names of zeros that begin a byte apart, empty paths.
+            let start = area + 32 * item;
+            put(24 + 8 * item, 32 * item);
+            put(24 + 8 * item + 4, end + 1 - start);
+            put(start, layout as usize);
+            put(start + 16, area + 32 * ITEMS + item - start);
+            put(start + 20, NAME - 1);
+            put(start + 24, end - start);
+        }
+        let view = CgroupsSnapshot::read_reply(&message).unwrap();
+        let refused = CgroupsSnapshot::table(view).unwrap_err();
+        assert_eq!(refused.why, "shares its bytes with too many others");
     }
 
     #[test]

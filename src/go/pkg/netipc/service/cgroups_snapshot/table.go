@@ -2,6 +2,7 @@ package cgroups_snapshot
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"iter"
 	"math/bits"
@@ -27,6 +28,11 @@ type place struct {
 	hash, number uint32
 }
 
+// shared is how many times as long as the message all names together may be. They are that
+// long at most once if no two items share bytes; where many share a long name, comparing
+// names takes for ever.
+const shared = 4
+
 // newTable copies a snapshot. It fails if any of its items is malformed.
 //
 // Items may share bytes, so copying the message rather than its items bounds what a
@@ -44,9 +50,13 @@ func newTable(b []byte, into *table) error {
 		message:    message,
 	}
 	var item protocol.CgroupsItemView
+	names := shared * int64(len(message))
 	for i := range t.items {
 		if err := view.ReadItem(uint32(i), &item); err != nil {
 			return err
+		}
+		if names -= int64(item.Name.Len()); names < 0 {
+			return fmt.Errorf("%w: too many items share a long name", protocol.ErrBadLayout)
 		}
 		to := &t.items[i]
 		to.Hash, to.Options, to.Enabled = item.Hash, item.Options, item.Enabled
