@@ -347,17 +347,21 @@ impl Session {
         Ok(true)
     }
 
-    /// It was waited for by other means, and now there is something.
+    /// It was waited for by other means, and now there is something; if the peer `has_hung_up`,
+    /// after what it sent before.
     ///
     /// # Errors
     ///
     /// As [`receive`](Self::receive), without those of waiting.
-    pub(crate) fn wake(&mut self) -> Result<()> {
+    pub(crate) fn wake(&mut self, has_hung_up: bool) -> Result<()> {
         self.spinner.wake();
-        match &mut self.link {
-            Link::Ring(ring) => ring.rise(&self.socket),
-            _ => Ok(()),
+        if let Link::Ring(ring) = &mut self.link {
+            if has_hung_up {
+                ring.hear_of_end();
+            }
+            ring.rise(&self.socket)?;
         }
+        Ok(())
     }
 
     /// The payload of the last message received, until the next is received.

@@ -18,9 +18,10 @@ use std::{
 };
 
 use common::{
-    Dir, PATIENCE, await_that,
+    Dir, PATIENCE, await_that, increment_server,
     process::{self, Child, await_parent, part, tell},
     random::Random,
+    ring::Intruder,
     served, timed,
 };
 use netipc::{
@@ -231,4 +232,24 @@ fn a_server_killed_at_any_point_is_missed_at_once_and_leaves_nothing() {
         drop(session);
         assert_eq!(held(), before, "after kill {number}");
     }
+}
+
+/// Two workers are told of two things at once, of which one is the end.
+#[test]
+fn a_client_that_leaves_right_after_it_asked_leaves_no_session() {
+    let mut random = Random::new("a_client_that_leaves_right_after_it_asked_leaves_no_session");
+    let dir = Dir::new();
+    let options = ServerOptions { workers: 4, ..served(&SessionOptions::shared_memory()) };
+    let server = increment_server(&dir, options);
+    for _ in 0..kills() * 80 {
+        let client = Intruder::connect(&dir);
+        client.ask(0, 1);
+        client.wake_server();
+        await_that("an answer", || client.answer(0).is_some());
+        // Until the worker that gave it is about to leave.
+        (0..random.below(3000)).for_each(|_| std::hint::spin_loop());
+        client.ask(1, 1);
+        client.wake_server();
+    }
+    await_that("the end of all sessions", || server.server.sessions() == 0);
 }

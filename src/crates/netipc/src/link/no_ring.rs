@@ -58,7 +58,7 @@ impl RingEnd {
         match self.0 {}
     }
 
-    pub(crate) fn open(&self) -> Result<Option<usize>> {
+    pub(crate) fn open(&mut self, _: &Socket) -> Result<Option<usize>> {
         match self.0 {}
     }
 
@@ -91,6 +91,10 @@ impl RingEnd {
     }
 
     pub(crate) fn rise(&mut self, _: &Socket) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub(crate) fn hear_of_end(&mut self) {
         match self.0 {}
     }
 

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use netipc_proto::{Fault, Header, session::check_batch};
 
 use super::{Link, Outgoing, RingEnd, Session, head_of};
-use crate::{
-    error::{Error, ErrorKind, Result},
-    sys::Socket,
-    wait::Wait,
-};
+use crate::{error::Result, sys::Socket, wait::Wait};
 
 /// A message of which some records have come.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +41,7 @@ impl Session {
     /// Takes the records that are there, until a message is whole.
     pub(super) fn take_records(&mut self) -> Result<Option<Header>> {
         let (ring, socket) = ring_of(&mut self.link, &self.socket);
-        while let Some(length) = ring.open()? {
+        while let Some(length) = ring.open(socket)? {
             let message = match self.partial.take() {
                 Some(Partial { header, done }) => {
                     ring.check_length(length, len(&header) - done)?;
@@ -82,10 +78,7 @@ impl Session {
             }
             self.partial = Some(message);
         }
-        match ring.has_hung_up(socket) {
-            true => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
-            false => Ok(None),
-        }
+        Ok(None)
     }
 
     /// As [`try_receive`](Session::try_receive): where there is none the descriptor will tell.

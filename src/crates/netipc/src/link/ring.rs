@@ -249,9 +249,16 @@ impl RingEnd {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Protocol`].
-    pub(crate) fn open(&self) -> Result<Option<usize>> {
-        Ok(self.incoming.open()?)
+    /// [`ErrorKind::Protocol`]; [`ErrorKind::Disconnected`] if there is none and the peer has hung up.
+    pub(crate) fn open(&mut self, socket: &Socket) -> Result<Option<usize>> {
+        match self.incoming.open()? {
+            // What it sent before may have come after this look.
+            None if self.has_hung_up(socket) => match self.incoming.open()? {
+                None => Err(Error::new(ErrorKind::Disconnected, "receive from the peer")),
+                found => Ok(found),
+            },
+            found => Ok(found),
+        }
     }
 
     /// Whether the record found has the length it must have (RR5) where `left` bytes of its message
@@ -383,7 +390,8 @@ impl RingEnd {
         self.wake_up();
         if let Bells::Events { watch, .. } = &self.bells {
             watch.iter().for_each(Watch::take);
-            self.wonders_why = true;
+            // A poller tells of the end by itself.
+            self.wonders_why = watch.is_some();
             return Ok(());
         }
         for _ in 0..KNOCKS {
@@ -404,6 +412,11 @@ impl RingEnd {
             }
         }
         Ok(())
+    }
+
+    /// Somebody saw that the peer has hung up.
+    pub(crate) fn hear_of_end(&mut self) {
+        self.hung_up = true;
     }
 
     /// Whether the peer has hung up, as far as that was seen. What it sent before is still there.

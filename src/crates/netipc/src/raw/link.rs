@@ -226,11 +226,11 @@ impl Link {
         let found = match wait {
             None => {
                 ring.rise(socket)?;
-                record(ring, socket)?
+                ring.open(socket)?
             }
             Some(wait) => {
                 wait.check_abort()?;
-                spinner.look(|| record(ring, socket), || true)?
+                spinner.look(|| ring.open(socket), || true)?
             }
         };
         if found.is_some() {
@@ -242,7 +242,7 @@ impl Link {
                 spinner.lie_down(Instant::now);
                 ring.wait(socket, wait)?;
             }
-            if let Some(length) = record(ring, socket)? {
+            if let Some(length) = ring.open(socket)? {
                 spinner.wake();
                 return Ok(Some(length));
             }
@@ -288,14 +288,4 @@ impl Link {
 
 fn ring_of(ring: &mut Option<Box<RingEnd>>) -> &mut RingEnd {
     ring.as_mut().expect("only called with rings")
-}
-
-/// The length of the next record. What was sent before the peer hung up is still there.
-fn record(ring: &mut RingEnd, socket: &sys::Socket) -> Result<Option<usize>> {
-    match ring.open()? {
-        None if ring.has_hung_up(socket) => {
-            Err(Error::new(ErrorKind::Disconnected, "receive from the peer"))
-        }
-        found => Ok(found),
-    }
 }

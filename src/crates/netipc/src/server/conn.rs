@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -31,6 +31,9 @@ pub(super) struct Conn {
     pub(super) socket: Arc<Socket>,
     /// What wakes the thread of a session over shared memory.
     pub(super) bell: Mutex<Option<Bell>>,
+    /// Whether a worker was told that it hung up. Others may be told of the same client at once, and
+    /// who has it looks once for all of them.
+    pub(super) has_hung_up: AtomicBool,
     /// Which worker has it, if any.
     pub(super) hold: Hold,
     /// For the one thread that serves it or ends it.
@@ -116,9 +119,20 @@ impl Conn {
             token,
             socket: Arc::new(socket),
             bell: Mutex::new(None),
+            has_hung_up: AtomicBool::new(false),
             hold: Hold::new(),
             stage: Mutex::new(Stage::Greeting),
         }
+    }
+
+    /// Something happened, perhaps that it hung up. Whether who was told so has it from now on; if
+    /// another worker has it, that one will see to it.
+    pub(super) fn claim(&self, hangup: bool) -> bool {
+        if hangup {
+            // Relaxed: the claim publishes it.
+            self.has_hung_up.store(true, Relaxed);
+        }
+        self.hold.claim()
     }
 
     /// Makes its thread, if it has one, look around.
@@ -184,13 +198,13 @@ impl Core {
                         return After::Thread(Box::new(session));
                     }
                     let mut open = Box::new(Open { session, unsent: None, watched: None });
-                    let after = self.converse(&mut open, out);
+                    let after = self.converse(conn, &mut open, out);
                     *stage = Stage::Open(open);
                     after
                 }
                 Err(_) => After::End,
             },
-            Stage::Open(open) => self.converse(open, out),
+            Stage::Open(open) => self.converse(conn, open, out),
             // It may have been told of something older.
             Stage::Shared if !conn.socket.peer_gone() => After::Watch(Interest::Hangup),
             Stage::Shared => {
@@ -205,8 +219,9 @@ impl Core {
     ///
     /// Where it pays the worker looks for the next request before it leaves, as long as nobody else
     /// waits for a worker. The poller does not watch this client meanwhile, so no other is woken.
-    fn converse(&self, open: &mut Open, out: &mut Vec<u8>) -> After {
-        if open.session.wake().is_err() {
+    fn converse(&self, conn: &Conn, open: &mut Open, out: &mut Vec<u8>) -> After {
+        // Relaxed: who has the client got it from, or was told by, whoever said so.
+        if open.session.wake(conn.has_hung_up.load(Relaxed)).is_err() {
             return After::End;
         }
         // The poller said so.

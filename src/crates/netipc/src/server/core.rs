@@ -255,10 +255,9 @@ impl Core {
             let until = if again.is_empty() { due() } else { Some(Instant::now()) };
             match self.poller.wait(until) {
                 Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
-                Ok(Readiness::Ready { token, .. }) => {
+                Ok(Readiness::Ready { token, hangup }) => {
                     let conn = lock(&self.conns).get(&token).cloned();
-                    // If another worker has it, that one will see to it.
-                    if let Some(conn) = conn.filter(|conn| conn.hold.claim())
+                    if let Some(conn) = conn.filter(|conn| conn.claim(hangup))
                         && self.serve(&conn, &mut out)
                     {
                         again.push_back(conn);
