@@ -29,7 +29,8 @@ int main(int argc, char **argv)
     }
     int rounds = argc > 2 ? atoi(argv[2]) : -1, answered = 0;
     nipc_client_config_t config = {
-        .supported_profiles = NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID,
+        .supported_profiles = NIPC_PROFILES_SHARED_MEMORY,
+        .preferred_profiles = NIPC_PROFILES_SHARED_MEMORY,
         .call_timeout_ms = 5000,
     };
     nipc_client_ctx_t client;

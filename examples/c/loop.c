@@ -4,9 +4,14 @@
  *     loop DIRECTORY serve        answers "echo" until it gets SIGINT or SIGTERM
  *     loop DIRECTORY ask TEXT     asks once and prints the answer
  *
- * One thread polls the listener and all sessions, and sends each message back. nipc_uds_receive() is
- * called only when a session is readable, with a timeout for peers that stop in the middle of a
- * message; a loop that must not wait for a peer at all gives such sessions a thread.
+ * One thread polls the listener and all sessions, sends each message back, and waits for no single peer
+ * (but for its handshake): what comes in parts is kept by the session until all of it is there, and an
+ * answer that has no room is taken up again when there is some. Messages travel over rings with peers
+ * that have them, and over the socket with all others.
+ *
+ * It is the same with epoll, libuv (uv_poll_init with nipc_uds_session_fd), libevent and the like: serve
+ * the session when its descriptor is ready, and wait for what `awaited` says. The descriptor is the
+ * session's: take it out of the loop before you close the session.
  */
 #include "netipc/netipc_uds.h"
 
@@ -17,31 +22,63 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { METHOD_ECHO = 1000, SESSIONS = 64, PATIENCE_MS = 1000 };
+enum { METHOD_ECHO = 1000, SESSIONS = 64, PROFILES = NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING };
 
-static const nipc_uds_server_config_t limits = {.max_request_payload_bytes = 65536,
-                                                .max_response_payload_bytes = 65536};
+static const nipc_uds_server_config_t limits = {
+    .supported_profiles = PROFILES, .preferred_profiles = PROFILES,
+    .max_request_payload_bytes = 65536, .max_response_payload_bytes = 65536,
+};
 
-/* Answers one request. False if the session must be closed. */
-static bool answer(nipc_uds_session_t *session)
-{
-    static uint8_t buf[65536 + 32];
+/* A client, and the answer that it is to get: the payload is what was received last. */
+struct peer {
+    nipc_uds_session_t session;
+    bool is_answering;
     nipc_header_t header;
     const void *payload;
     size_t len;
-    if (nipc_uds_receive_timeout(session, buf, sizeof buf, &header, &payload, &len, PATIENCE_MS,
-                                 -1) != NIPC_UDS_OK)
+};
+
+/* Turns the request that was received into its answer. False if it is none. */
+static bool answer(struct peer *peer)
+{
+    if (peer->header.kind != NIPC_KIND_REQUEST)
         return false;
-    if (header.kind != NIPC_KIND_REQUEST)
-        return false;
-    header.kind = NIPC_KIND_RESPONSE; /* code and message_id are echoed */
-    header.flags = 0;
-    header.item_count = 1;
-    if (header.code != METHOD_ECHO) {
-        header.transport_status = NIPC_STATUS_UNSUPPORTED;
-        len = 0;
+    peer->header.kind = NIPC_KIND_RESPONSE; /* code and message_id are echoed */
+    peer->header.flags = 0;
+    peer->header.item_count = 1;
+    if (peer->header.code != METHOD_ECHO) {
+        peer->header.transport_status = NIPC_STATUS_UNSUPPORTED;
+        peer->len = 0;
     }
-    return nipc_uds_send(session, &header, payload, len) == NIPC_UDS_OK;
+    return true;
+}
+
+/* Does all that can be done without waiting. False if the session must be closed. */
+static bool serve_peer(struct peer *peer)
+{
+    for (;;) {
+        nipc_uds_error_t error = NIPC_UDS_OK;
+        if (!peer->is_answering) {
+            /* Without a buffer of ours the payload stays with the session until the next one. */
+            error = nipc_uds_try_receive(&peer->session, NULL, 0, &peer->header, &peer->payload,
+                                         &peer->len);
+            if (error == NIPC_UDS_OK && !answer(peer))
+                return false;
+        }
+        if (error == NIPC_UDS_OK) {
+            error = nipc_uds_try_send(&peer->session, &peer->header, peer->payload, peer->len);
+            peer->is_answering = error == NIPC_UDS_ERR_TIMEOUT;
+        }
+        if (error != NIPC_UDS_OK)
+            return error == NIPC_UDS_ERR_TIMEOUT;
+    }
+}
+
+/* What to wait for after that. The descriptor of rings is readable for room, too. */
+static short awaited(const struct peer *peer)
+{
+    bool has_rings = peer->session.selected_profile == NIPC_PROFILE_RING;
+    return peer->is_answering && !has_rings ? POLLOUT : POLLIN;
 }
 
 static int serve(const char *dir)
@@ -61,7 +98,7 @@ static int serve(const char *dir)
     puts("serving");
     fflush(stdout);
 
-    static nipc_uds_session_t sessions[SESSIONS];
+    static struct peer peers[SESSIONS];
     struct pollfd fds[SESSIONS + 2] = {{.fd = stop, .events = POLLIN}};
     uint64_t next_id = 1;
     int count = 0;
@@ -69,23 +106,27 @@ static int serve(const char *dir)
         /* While there is no place for another session, clients wait in the backlog. */
         fds[1] = (struct pollfd){.fd = count < SESSIONS ? listener.fd : -1, .events = POLLIN};
         for (int i = 0; i < count; i++)
-            fds[i + 2] = (struct pollfd){.fd = sessions[i].fd, .events = POLLIN};
+            fds[i + 2] = (struct pollfd){.fd = nipc_uds_session_fd(&peers[i].session),
+                                         .events = awaited(&peers[i])};
         if (poll(fds, (nfds_t)count + 2, -1) < 0)
             continue;
         if (fds[0].revents)
             break;
+        if (fds[1].revents) {
+            struct peer *peer = &peers[count];
+            memset(peer, 0, sizeof *peer);
+            if (nipc_uds_accept(&listener, next_id++, &peer->session) == NIPC_UDS_OK)
+                fds[2 + count++].revents = POLLIN; /* it is served once before it is waited for */
+        }
         for (int i = count - 1; i >= 0; i--) {
-            if (fds[i + 2].revents && !answer(&sessions[i])) {
-                nipc_uds_close_session(&sessions[i]);
-                memmove(&sessions[i], &sessions[i + 1], sizeof *sessions * (size_t)(--count - i));
+            if (fds[i + 2].revents && !serve_peer(&peers[i])) {
+                nipc_uds_close_session(&peers[i].session);
+                memmove(&peers[i], &peers[i + 1], sizeof *peers * (size_t)(--count - i));
             }
         }
-        if (fds[1].revents &&
-            nipc_uds_accept(&listener, next_id++, &sessions[count]) == NIPC_UDS_OK)
-            count++;
     }
     while (count > 0)
-        nipc_uds_close_session(&sessions[--count]);
+        nipc_uds_close_session(&peers[--count].session);
     nipc_uds_close_listener(&listener);
     close(stop);
     return 0;
@@ -93,7 +134,10 @@ static int serve(const char *dir)
 
 static int ask(const char *dir, const char *text)
 {
-    nipc_uds_client_config_t config = {.max_request_payload_bytes = 65536};
+    nipc_uds_client_config_t config = {
+        .supported_profiles = PROFILES, .preferred_profiles = PROFILES,
+        .max_request_payload_bytes = 65536,
+    };
     nipc_uds_session_t session;
     if (nipc_uds_connect(dir, "echo", &config, &session) != NIPC_UDS_OK) {
         fprintf(stderr, "loop: %s\n", nipc_last_error());

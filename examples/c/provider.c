@@ -67,8 +67,8 @@ int main(int argc, char **argv)
 
     struct table table = {.generation = 1, .root = "/sys"};
     nipc_server_config_t config = {
-        .supported_profiles = NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID,
-        .preferred_profiles = NIPC_PROFILE_SHM_HYBRID,
+        .supported_profiles = NIPC_PROFILES_SHARED_MEMORY,
+        .preferred_profiles = NIPC_PROFILES_SHARED_MEMORY,
     };
     nipc_cgroups_service_handler_t handler = {.handle = answer, .user = &table};
     nipc_managed_server_t server;

@@ -100,9 +100,9 @@ bool link_accept(struct link *link, const struct meeting *meeting, nipc_transpor
 {
     const uint64_t id = 1;
     memset(link, 0, sizeof *link);
-    link->shared = meeting->shared;
+    link->in_region = meeting->transport == REGION;
     /* A client that is accepted may look for the shared memory at once. */
-    if (link->shared && !region_create(meeting, id, NIPC_HEADER_LEN + LINK_MOST, &link->shm))
+    if (link->in_region && !region_create(meeting, id, NIPC_HEADER_LEN + LINK_MOST, &link->shm))
         return fail("shared memory: %s", nipc_last_error());
     say("READY");
     if (L1(accept)(listener, id, &link->session) != L1_CODE(OK))
@@ -125,20 +125,20 @@ bool link_connect(struct link *link, const struct meeting *meeting)
     memset(link, 0, sizeof *link);
     if (L1(connect)(meeting->dir, meeting->service, &config, &link->session) != L1_CODE(OK))
         return fail("%s", nipc_last_error());
-    if ((link->session.selected_profile != NIPC_PROFILE_BASELINE) != meeting->shared ||
+    if (transport_of(link->session.selected_profile) != meeting->transport ||
         link->session.packet_size != PACKET)
         return fail("another transport or packet size was agreed on");
-    if (meeting->shared) {
+    if (meeting->transport == REGION) {
         if (!region_attach(meeting, &link->session, &link->shm))
             return fail("%s", nipc_last_error());
-        link->shared = true;
+        link->in_region = true;
     }
     return link_open(link);
 }
 
 bool link_send(struct link *link, nipc_header_t *header, const uint8_t *payload, size_t len)
 {
-    if (!link->shared) {
+    if (!link->in_region) {
         L1(error_t) error = L1(send)(&link->session, header, payload, len);
         return error == L1_CODE(OK) || fail("send: %s", nipc_last_error());
     }
@@ -186,7 +186,7 @@ static enum received receive_shared(struct link *link, nipc_header_t *header, si
 enum received link_receive(struct link *link, nipc_header_t *header, const uint8_t **payload,
                            size_t *len)
 {
-    if (link->shared) {
+    if (link->in_region) {
         *payload = link->message + NIPC_HEADER_LEN;
         return receive_shared(link, header, len);
     }
@@ -205,9 +205,9 @@ enum received link_receive(struct link *link, nipc_header_t *header, const uint8
 
 void link_close(struct link *link)
 {
-    if (link->shared && link->shm.role == REGION_CODE(ROLE_SERVER))
+    if (link->in_region && link->shm.role == REGION_CODE(ROLE_SERVER))
         REGION(destroy)(&link->shm);
-    else if (link->shared)
+    else if (link->in_region)
         REGION(close)(&link->shm);
     L1(close_session)(&link->session);
     free(link->message);

@@ -1,5 +1,6 @@
 /*
- * link.h - whole messages over whatever was agreed on: a socket or a pipe, or shared memory.
+ * link.h - whole messages over whatever was agreed on: a socket or a pipe, a region of shared
+ * memory, or rings, which the functions of sessions use by themselves.
  */
 #ifndef NETIPC_INTEROP_LINK_H
 #define NETIPC_INTEROP_LINK_H
@@ -12,9 +13,9 @@ enum {
 
 struct link {
     nipc_transport_session_t session;
-    nipc_transport_shm_t shm; /* open if `shared` */
-    bool shared;
-    uint8_t *message; /* of NIPC_HEADER_LEN + LINK_MOST bytes: the last one through shared memory */
+    nipc_transport_shm_t shm; /* open if `in_region` */
+    bool in_region;
+    uint8_t *message; /* of NIPC_HEADER_LEN + LINK_MOST bytes: the last one through the region */
 };
 
 /* What receiving came to. */

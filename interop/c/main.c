@@ -69,7 +69,26 @@ uint32_t profiles(const struct meeting *meeting)
 #else
     uint32_t shared = NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_FUTEX;
 #endif
-    return NIPC_PROFILE_BASELINE | (meeting->shared ? shared : 0);
+    switch (meeting->transport) {
+    case REGION:
+        return NIPC_PROFILE_BASELINE | shared;
+    case RINGS:
+        return NIPC_PROFILE_BASELINE | shared | NIPC_PROFILE_RING;
+    default:
+        return NIPC_PROFILE_BASELINE;
+    }
+}
+
+enum transport transport_of(uint32_t selected_profile)
+{
+    switch (selected_profile) {
+    case NIPC_PROFILE_BASELINE:
+        return SOCKET;
+    case NIPC_PROFILE_RING:
+        return RINGS;
+    default:
+        return REGION;
+    }
 }
 
 bool connected(nipc_client_ctx_t *client, const struct meeting *meeting)
@@ -83,9 +102,11 @@ bool connected(nipc_client_ctx_t *client, const struct meeting *meeting)
     if (!nipc_client_ready(client))
         return fail("no session: %s", nipc_last_error());
     /* Where shared memory cannot be had the socket is what is wanted. */
-    bool wanted = meeting->shared && strcmp(meeting->scenario, "fallback") != 0;
-    if ((client->shm != NULL) != wanted)
-        return fail("the session is over the other transport");
+    bool falls_back = strcmp(meeting->scenario, "fallback") == 0;
+    enum transport wanted = falls_back ? SOCKET : meeting->transport;
+    if (transport_of(client->session.selected_profile) != wanted ||
+        (client->shm != NULL) != (wanted == REGION))
+        return fail("the session is over another transport");
     return true;
 }
 
@@ -131,8 +152,15 @@ static bool read_word(const char *word, struct meeting *meeting)
         return true;
     }
     if (IS("transport")) {
-        meeting->shared = strcmp(value, "shm") == 0;
-        return meeting->shared || strcmp(value, "socket") == 0;
+        if (strcmp(value, "shm") == 0)
+            meeting->transport = REGION;
+#ifndef _WIN32 /* which has no rings */
+        else if (strcmp(value, "ring") == 0)
+            meeting->transport = RINGS;
+#endif
+        else
+            return strcmp(value, "socket") == 0;
+        return true;
     }
     if (!number(value, UINT64_MAX, &n))
         return false;

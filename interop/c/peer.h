@@ -13,10 +13,13 @@
 #define INTEROP_OVERSIZED 4u /* the key whose answer fits in no response */
 #define INTEROP_LABELS 3u    /* the most labels of an answer */
 
+/* What carries messages: the socket or pipe, a region of shared memory, or rings. */
+enum transport { SOCKET, REGION, RINGS };
+
 /* Where two peers meet, and what for. */
 struct meeting {
     const char *dir, *service, *scenario;
-    bool shared;             /* over shared memory, not the socket */
+    enum transport transport;
     uint32_t items;          /* of a snapshot */
     uint32_t keys;           /* of a lookup */
     uint32_t response_bytes; /* the limit of the server's responses; 0: the usual one */
@@ -51,6 +54,8 @@ void wait_for_the_end(void);
 
 /* The profiles to offer. */
 uint32_t profiles(const struct meeting *meeting);
+/* What carries the messages of a session whose profile was selected. */
+enum transport transport_of(uint32_t selected_profile);
 /* Makes a client that has a session over the transport that was asked for. */
 bool connected(nipc_client_ctx_t *client, const struct meeting *meeting);
 /* Says READY, serves until standard input is closed, and destroys the server. */

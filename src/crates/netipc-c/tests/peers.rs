@@ -16,7 +16,7 @@ use netipc::{
         cgroups_snapshot::{Builder, Cgroup},
     },
     proto::Header,
-    transport::Session,
+    transport::{Carrier, Session},
 };
 
 /// A directory of its own for one test.
@@ -76,19 +76,23 @@ impl Drop for Serving {
     }
 }
 
-fn shared_memory() -> ClientOptions {
-    ClientOptions { session: SessionOptions::published_shared_memory(), ..ClientOptions::default() }
+fn client(session: SessionOptions) -> ClientOptions {
+    ClientOptions { session, ..ClientOptions::default() }
 }
 
 #[test]
-fn a_rust_client_asks_a_c_provider_over_both_carriers() {
+fn a_rust_client_asks_a_c_provider_over_each_carrier() {
     let place = Place::new("client");
     let _provider = Serving::start(example("provider").arg(&place.0));
-    for (options, is_shared) in [(ClientOptions::default(), false), (shared_memory(), true)] {
+    for (options, carrier) in [
+        (SessionOptions::default(), Carrier::Socket),
+        (SessionOptions::published_shared_memory(), Carrier::SharedMemory),
+        (SessionOptions::shared_memory(), Carrier::Rings),
+    ] {
         let mut client =
-            Client::<CgroupsSnapshot>::with_options(&place.0, "cgroups-snapshot", options);
+            Client::<CgroupsSnapshot>::with_options(&place.0, "cgroups-snapshot", client(options));
         client.refresh();
-        assert_eq!(client.session().unwrap().is_shared_memory(), is_shared);
+        assert_eq!(client.session().unwrap().carrier(), carrier);
         let view = client.call(()).unwrap();
         let kernel = view.iter().map(Result::unwrap).find(|item| &item.name == "kernel").unwrap();
         assert_eq!(&kernel.path, "/sys/kernel/cgroup.procs");
@@ -99,7 +103,8 @@ fn a_rust_client_asks_a_c_provider_over_both_carriers() {
 fn a_rust_cache_keeps_what_a_c_provider_said() {
     let place = Place::new("cache");
     let provider = Serving::start(example("provider").arg(&place.0));
-    let cache = Cache::<CgroupsSnapshot>::new(&place.0, "cgroups-snapshot", shared_memory());
+    let options = client(SessionOptions::shared_memory());
+    let cache = Cache::<CgroupsSnapshot>::new(&place.0, "cgroups-snapshot", options);
     cache.refresh().unwrap();
     drop(provider);
     cache.refresh().unwrap_err();
@@ -116,10 +121,8 @@ fn a_c_client_and_a_c_cache_ask_a_rust_provider() {
         reply.push(&Cgroup { hash: 0x0d1c_6440, options: 0, enabled: 1, name, path })?;
         Ok(())
     };
-    let options = ServerOptions {
-        session: SessionOptions::published_shared_memory(),
-        ..ServerOptions::default()
-    };
+    let options =
+        ServerOptions { session: SessionOptions::shared_memory(), ..ServerOptions::default() };
     let server =
         Server::<CgroupsSnapshot>::bind(&place.0, "cgroups-snapshot", options, handler).unwrap();
     let running = thread::spawn({
@@ -137,19 +140,39 @@ fn a_c_client_and_a_c_cache_ask_a_rust_provider() {
 }
 
 #[test]
-fn a_rust_session_talks_to_an_event_loop_in_c() {
+fn rust_sessions_talk_to_an_event_loop_in_c_over_the_socket_and_over_rings() {
     let place = Place::new("loop");
     let _server = Serving::start(example("loop").arg(&place.0).arg("serve"));
-    let options = SessionOptions {
-        max_request_payload_bytes: 65536,
-        packet_size: 4096,
-        ..SessionOptions::default()
-    };
     let wait = Wait::at_most(std::time::Duration::from_secs(10));
-    let mut session = Session::connect(&place.0, "echo", &options, wait).unwrap();
+    let offers = [SessionOptions::default(), SessionOptions::shared_memory()];
+    let mut sessions = offers.map(|offer| {
+        let options = SessionOptions {
+            max_request_payload_bytes: 65536,
+            max_response_payload_bytes: 65536,
+            packet_size: 4096,
+            ..offer
+        };
+        Session::connect(&place.0, "echo", &options, wait).unwrap()
+    });
+    assert_eq!(sessions.each_ref().map(Session::carrier), [Carrier::Socket, Carrier::Rings]);
     let payload = vec![7; 60000];
-    session.send(&Header::request(1000, 5, 0), &payload, wait).unwrap();
-    let header = session.receive(wait).unwrap();
-    assert_eq!((header.message_id, header.transport_status), (5, 0));
-    assert_eq!(session.payload(), payload);
+    for session in &mut sessions {
+        session.send(&Header::request(1000, 5, 0), &payload, wait).unwrap();
+    }
+    for session in &mut sessions {
+        let header = session.receive(wait).unwrap();
+        assert_eq!((header.message_id, header.transport_status), (5, 0));
+        assert_eq!(session.payload(), payload);
+    }
+    for session in &mut sessions {
+        for id in 0..64 {
+            session.send(&Header::request(1000, id, 0), &payload[..200], wait).unwrap();
+        }
+    }
+    for session in &mut sessions {
+        for id in 0..64 {
+            assert_eq!(session.receive(wait).unwrap().message_id, id);
+            assert_eq!(session.payload(), &payload[..200]);
+        }
+    }
 }
