@@ -364,6 +364,23 @@ impl Session {
         Ok(())
     }
 
+    /// Whether [`block`](Self::block) is cheaper than to wait for the descriptor and then to receive.
+    pub(crate) fn can_block(&self) -> bool {
+        matches!(self.link, Link::Socket) && Socket::BLOCKS
+    }
+
+    /// Sleeps in receiving from the socket until a message is there. `wait` began at `since`.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub(crate) fn block(&mut self, wait: Wait<'_>, since: Instant) -> Result<Option<Header>> {
+        self.spinner.lie_down(Instant::now);
+        let header = self.receive_packets(Some((wait, since)))?;
+        self.spinner.wake();
+        Ok(header)
+    }
+
     /// The payload of the last message received, until the next is received.
     pub fn payload(&self) -> &[u8] {
         match self.payload_len {

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use netipc_proto::{
@@ -21,6 +22,7 @@ use crate::{
     link::{Carrier, Session},
     shm::Bell,
     sys::{Interest, Poller, Socket},
+    wait::Wait,
 };
 
 /// A client, from being accepted to hanging up.
@@ -57,9 +59,22 @@ pub(super) struct Open {
     unsent: Option<(Response, Vec<u8>)>,
     /// What the poller was last told to watch it for.
     watched: Option<Interest>,
+    /// Whether the poller was made to forget it.
+    is_forgotten: bool,
+    /// How many requests were answered since it came to the workers.
+    answered: u32,
 }
 
 impl Open {
+    fn new(session: Session) -> Self {
+        Open { session, unsent: None, watched: None, is_forgotten: false, answered: 0 }
+    }
+
+    /// Whether it asks so often, and can be waited for so cheaply, that a thread is worth its price.
+    fn is_worth_a_thread(&self) -> bool {
+        self.answered >= REQUESTS_BY_WORKERS && self.session.can_block()
+    }
+
     /// Sends a response, and keeps what there is no room for. `None` if the next request can be
     /// served.
     fn deliver(&mut self, response: Response, payload: Cow<'_, [u8]>) -> Option<After> {
@@ -80,10 +95,21 @@ impl Open {
         token: u64,
         interest: Interest,
     ) -> io::Result<()> {
-        if self.watched.replace(interest) == Some(interest) && poller.stays_armed() {
+        let is_same = self.watched.replace(interest) == Some(interest);
+        if mem::take(&mut self.is_forgotten) {
+            return poller.add(&**self.session.socket(), token, interest);
+        }
+        if is_same && poller.stays_armed() {
             return Ok(());
         }
         self.session.rearm(poller, token, interest)
+    }
+
+    /// Makes `poller` forget its socket until it is armed again.
+    pub(super) fn forget(&mut self, poller: &Poller) -> io::Result<()> {
+        poller.remove(&**self.session.socket())?;
+        (self.is_forgotten, self.answered) = (true, 0);
+        Ok(())
     }
 
     /// Makes `poller` forget what it watches of it, but for the socket.
@@ -102,8 +128,19 @@ pub(super) enum After {
     Again,
     /// Give it a thread of its own.
     Thread(Box<Session>),
+    /// Give it a thread of its own, as long as there is no other client.
+    Alone,
     /// Forget it.
     End,
+}
+
+/// By which thread a client is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Served {
+    /// By a worker, which others wait for.
+    ByWorker,
+    /// By one of its own, as long as there is no other client.
+    Alone { since: Instant },
 }
 
 /// The longest response there is room for, whatever was agreed on: as many bytes as can be reserved by
@@ -112,6 +149,9 @@ const MOST_ROOM: usize = isize::MAX as usize / 8;
 
 /// Of one client, before others that wait get their turn.
 const REQUESTS_IN_A_ROW: u64 = 64;
+
+/// Of a client that is alone, before it gets a thread.
+const REQUESTS_BY_WORKERS: u32 = 64;
 
 impl Conn {
     pub(super) fn new(token: u64, socket: Socket) -> Self {
@@ -197,14 +237,14 @@ impl Core {
                         *stage = Stage::Shared;
                         return After::Thread(Box::new(session));
                     }
-                    let mut open = Box::new(Open { session, unsent: None, watched: None });
-                    let after = self.converse(conn, &mut open, out);
+                    let mut open = Box::new(Open::new(session));
+                    let after = self.converse(conn, &mut open, out, Served::ByWorker);
                     *stage = Stage::Open(open);
                     after
                 }
                 Err(_) => After::End,
             },
-            Stage::Open(open) => self.converse(conn, open, out),
+            Stage::Open(open) => self.converse(conn, open, out, Served::ByWorker),
             // It may have been told of something older.
             Stage::Shared if !conn.socket.peer_gone() => After::Watch(Interest::Hangup),
             Stage::Shared => {
@@ -219,7 +259,15 @@ impl Core {
     ///
     /// Where it pays the worker looks for the next request before it leaves, as long as nobody else
     /// waits for a worker. The poller does not watch this client meanwhile, so no other is woken.
-    fn converse(&self, conn: &Conn, open: &mut Open, out: &mut Vec<u8>) -> After {
+    ///
+    /// The thread of a client that is alone goes on for as long as that is so.
+    pub(super) fn converse(
+        &self,
+        conn: &Conn,
+        open: &mut Open,
+        out: &mut Vec<u8>,
+        served: Served,
+    ) -> After {
         // Relaxed: who has the client got it from, or was told by, whoever said so.
         if open.session.wake(conn.has_hung_up.load(Relaxed)).is_err() {
             return After::End;
@@ -234,10 +282,22 @@ impl Core {
             }
             let received = match mem::take(&mut is_there) {
                 true => open.session.take(),
-                false => open.session.look_on(|| !self.poller.is_ready()),
+                false => open.session.look_on(|| match served {
+                    Served::ByWorker => !self.poller.is_ready(),
+                    Served::Alone { .. } => self.has_one_client(),
+                }),
+            };
+            let received = match (received, served) {
+                (Ok(None), Served::Alone { since }) if self.has_one_client() => {
+                    open.session.block(Wait::FOREVER.or(&self.stopped), since)
+                }
+                (received, _) => received,
             };
             let response = match received {
                 Ok(None) => match open.session.lie_down() {
+                    Ok(true) if open.is_worth_a_thread() && self.has_one_client() => {
+                        return After::Alone;
+                    }
                     Ok(true) => return After::Watch(Interest::Readable),
                     Ok(false) => {
                         is_there = true;
@@ -260,7 +320,9 @@ impl Core {
             if let Some(after) = open.deliver(response, payload.into()) {
                 return after;
             }
-            if turn % REQUESTS_IN_A_ROW == 0 && self.poller.is_ready() {
+            open.answered = open.answered.saturating_add(1);
+            let others_wait = || matches!(served, Served::ByWorker) && self.poller.is_ready();
+            if turn % REQUESTS_IN_A_ROW == 0 && others_wait() {
                 break;
             }
         }

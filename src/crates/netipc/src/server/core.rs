@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Result},
     greeting::Host,
     link::{Awaited, Session},
-    sys::{Interest, Poller, Readiness, Socket},
+    sys::{Abort, Interest, Poller, Readiness, Socket},
 };
 
 /// Everything a server is, whatever it serves.
@@ -38,6 +38,8 @@ pub(super) struct Core {
     endpoint: Mutex<Option<Arc<Endpoint>>>,
     pub(super) poller: Poller,
     stopping: AtomicBool,
+    /// Set soon after `stopping`: ends the waits of the threads of clients that are alone.
+    pub(super) stopped: Abort,
     tokens: AtomicU64,
     clock: Clock,
     conns: Mutex<HashMap<u64, Arc<Conn>>>,
@@ -53,6 +55,16 @@ struct Life {
     workers: usize,
     /// Whoever is still busy is not waited for.
     abandoned: bool,
+}
+
+/// What who served a client does next.
+pub(super) enum Next {
+    /// Serve it again when others had their turn.
+    Again,
+    /// Let go of it.
+    LetGo,
+    /// Nothing: another thread has it now.
+    GivenAway,
 }
 
 /// The poller's token of the endpoint. Clients have those from 1 on.
@@ -96,6 +108,7 @@ impl Core {
             endpoint: Mutex::new(Some(Arc::new(endpoint))),
             poller,
             stopping: AtomicBool::new(false),
+            stopped: Abort::new(),
             tokens: AtomicU64::new(ENDPOINT + 1),
             clock,
             conns: Mutex::default(),
@@ -158,6 +171,7 @@ impl Core {
         while core.clock.wait() {
             core.expire();
         }
+        core.stopped.set();
         for conn in core.all() {
             conn.ring();
         }
@@ -348,36 +362,35 @@ impl Core {
 
     /// Serves a client that this worker has, until it need not have it any more. Whether it still
     /// has it, to serve it again when others had their turn.
-    fn serve(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn serve(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
         loop {
-            if self.serve_once(conn, out) {
-                return true;
-            }
-            if conn.hold.release() {
-                return false;
+            let mut stage = lock(&conn.stage);
+            let after = self.attend(conn, &mut stage, out);
+            match self.see_to(conn, stage, after) {
+                Next::Again => return true,
+                Next::GivenAway => return false,
+                Next::LetGo if conn.hold.release() => return false,
+                Next::LetGo => {}
             }
         }
     }
 
-    /// Serves a client. Whether to do so again, when others had their turn.
-    fn serve_once(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
-        let mut stage = lock(&conn.stage);
-        match self.attend(conn, &mut stage, out) {
-            After::Again if !self.is_stopping() => return true,
+    /// Does what is to be done with a client after it was served.
+    pub(super) fn see_to(
+        self: &Arc<Self>,
+        conn: &Arc<Conn>,
+        stage: MutexGuard<'_, Stage>,
+        after: After,
+    ) -> Next {
+        match after {
+            After::Again if !self.is_stopping() => return Next::Again,
             After::Again => self.end(conn, stage),
-            After::Watch(_) if self.is_stopping() && !matches!(*stage, Stage::Shared) => {
-                self.end(conn, stage);
-            }
-            After::Watch(interest) => {
-                // Fails only if the kernel has no memory for it. Then nothing more would be heard.
-                let watched = match &mut *stage {
-                    Stage::Open(open) => open.rearm(&self.poller, conn.token, interest),
-                    _ => self.poller.rearm(&*conn.socket, conn.token, interest),
-                };
-                if watched.is_err() {
-                    conn.cut_off();
-                    self.end(conn, stage);
+            After::Watch(interest) => self.watch(conn, stage, interest),
+            After::Alone => {
+                if self.give_own_thread(conn, stage) {
+                    return Next::GivenAway;
                 }
+                self.watch(conn, lock(&conn.stage), Interest::Readable);
             }
             After::Leave => {
                 // It may be gone already.
@@ -389,7 +402,23 @@ impl Core {
             }
             After::End => self.end(conn, stage),
         }
-        false
+        Next::LetGo
+    }
+
+    /// Lets the poller watch a client, unless the server stops.
+    fn watch(&self, conn: &Conn, mut stage: MutexGuard<'_, Stage>, interest: Interest) {
+        if self.is_stopping() && !matches!(*stage, Stage::Shared) {
+            return self.end(conn, stage);
+        }
+        // Fails only if the kernel has no memory for it. Then nothing more would be heard.
+        let watched = match &mut *stage {
+            Stage::Open(open) => open.rearm(&self.poller, conn.token, interest),
+            _ => self.poller.rearm(&*conn.socket, conn.token, interest),
+        };
+        if watched.is_err() {
+            conn.cut_off();
+            self.end(conn, stage);
+        }
     }
 
     /// Lets a thread of its own serve a session over shared memory.
@@ -464,7 +493,7 @@ impl Core {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Handlers run with none of these held, so a panic leaves what they guard whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! The answering end of a service: many clients, few threads.
 
+mod alone;
 mod clock;
 mod conn;
 mod core;
@@ -28,8 +29,9 @@ pub type AllowRule = Arc<dyn Fn(&PeerCredentials) -> bool + Send + Sync>;
 pub struct ServerOptions {
     /// What sessions it grants.
     pub session: SessionOptions,
-    /// How many requests may be handled at once; also the number of threads that serve sockets. It
-    /// does not limit how many clients are connected. Less than 1 stands for 1.
+    /// How many requests may be handled at once; also the number of threads that serve sockets, but
+    /// for that of a client that is alone. It does not limit how many clients are connected. Less than
+    /// 1 stands for 1.
     pub workers: usize,
     /// How many sessions there may be at once. Clients beyond that are hung up on before they are
     /// answered, and see no session.
@@ -98,7 +100,8 @@ impl<S: Service, H: Handler<S>> Respond for Typed<S, H> {
 /// A silent client costs nobody else anything, and a slow request delays only its own session
 /// while another worker is free. Sessions over sockets and rings share the worker threads; a session
 /// over the shared memory of Netdata plugin-ipc, which has nothing to wait for but a futex, takes a
-/// thread of its own while it lives. Nothing wakes up while nothing happens.
+/// thread of its own while it lives. So may, on Unix, the only client of a server over a socket, as long
+/// as it is alone. Nothing wakes up while nothing happens.
 ///
 /// Clones are handles of the same server, for other threads.
 ///

@@ -131,6 +131,8 @@ pub(crate) struct Packet {
 pub(crate) struct Socket(Infallible);
 
 impl Socket {
+    pub(crate) const BLOCKS: bool = false;
+
     pub(crate) fn connect(_path: &Path, _wait: Wait<'_>) -> Result<Self> {
         Err(missing())
     }

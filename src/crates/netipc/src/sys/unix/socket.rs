@@ -70,6 +70,9 @@ pub(crate) struct Packet {
 }
 
 impl Socket {
+    /// Whether a thread can sleep in the receive itself.
+    pub(crate) const BLOCKS: bool = true;
+
     /// Connects to who listens at `path`. While the backlog is full it tries again.
     ///
     /// # Errors

@@ -88,6 +88,9 @@ struct Pipe {
 }
 
 impl Socket {
+    /// Whether a thread can sleep in the receive itself.
+    pub(crate) const BLOCKS: bool = false;
+
     /// Connects to who listens at the pipe `path`. While it has no instance free, it tries again.
     ///
     /// # Errors
