@@ -1,5 +1,6 @@
 //! Rings between processes of different users: without bells, and whatever a stranger does with the
-//! socket it knocks on. Where the tests do not run as root these are left out, and say so.
+//! socket it knocks on; and what holds with bells as well. Where the tests do not run as root strangers
+//! are left out, and it is said.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +9,7 @@ mod common;
 use std::{
     fs::{Permissions, set_permissions},
     os::{fd::AsFd, unix::fs::PermissionsExt},
+    time::Duration,
 };
 
 use common::{
@@ -23,7 +25,7 @@ use netipc::{
     proto::{Header, Kind, Service, Status, handshake::profile},
     transport::{Listener, ListenerOptions, Session},
 };
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 /// A directory in which every user may do everything.
 fn open_dir() -> Dir {
@@ -230,5 +232,48 @@ fn all_answers_are_taken_although_their_server_left_while_it_waited_for_room() {
         }
         let error = client.receive(wait()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    }
+}
+
+/// Sends until there is no room, which is `sent` messages.
+fn fill(client: &mut Session) -> u64 {
+    (0..).find(|&id| !client.try_send(&request(id), &id.to_ne_bytes()).unwrap()).unwrap()
+}
+
+fn is_readable(session: &Session, patience: Duration) -> bool {
+    let mut fds = [PollFd::new(session, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).unwrap();
+    rustix::io::retry_on_intr(|| poll(&mut fds, Some(&patience))).unwrap() == 1
+}
+
+#[test]
+fn who_waits_for_room_is_told_of_it_while_the_other_side_goes_on() {
+    for (mut client, mut server) in pairs() {
+        let sent = fill(&mut client);
+        assert!(!is_readable(&client, Duration::ZERO));
+        // Some, and none of the looks in vain that make a side sleep.
+        for id in 0..sent / 2 {
+            assert_eq!(server.receive(wait()).unwrap().message_id, id);
+        }
+        assert!(is_readable(&client, PATIENCE));
+        assert!(client.try_send(&request(sent), &sent.to_ne_bytes()).unwrap());
+    }
+}
+
+#[test]
+fn who_waits_for_room_and_for_an_answer_is_told_of_either() {
+    for (mut client, mut server) in pairs() {
+        let sent = fill(&mut client);
+        assert_eq!(client.try_receive().unwrap(), None);
+        assert!(!is_readable(&client, Duration::ZERO));
+        for id in 0..sent / 2 {
+            assert_eq!(server.receive(wait()).unwrap().message_id, id);
+        }
+        assert!(is_readable(&client, PATIENCE), "of room");
+        assert!(client.try_send(&request(sent), &sent.to_ne_bytes()).unwrap());
+        assert_eq!(client.try_receive().unwrap(), None);
+        server.send(&response(0), &1u64.to_ne_bytes(), wait()).unwrap();
+        assert!(is_readable(&client, PATIENCE), "of an answer");
+        assert_eq!(client.try_receive().unwrap().unwrap().message_id, 0);
     }
 }

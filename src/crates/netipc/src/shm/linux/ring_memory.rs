@@ -3,7 +3,8 @@
 //!
 //! Unlike a region's file it cannot be cut short by a peer: its size is sealed. It was backed with
 //! real memory before it was used. A peer may still punch holes into it, which costs the peer's own
-//! messages and is filled with zeroes by the kernel at the next access.
+//! messages and is filled with zeroes by the kernel at the next access. That fails, with a SIGBUS, only
+//! where the kernel commits no more memory than there is and none is left.
 
 use std::{
     fs::File,

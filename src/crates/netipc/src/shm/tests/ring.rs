@@ -164,6 +164,7 @@ fn a_ring_takes_as_many_records_as_it_has_slots_and_then_none() {
     }
     assert_eq!(next(&mut reader), None);
     assert_eq!(writer.has_room_for(HEAD), Ok(true));
+    assert_eq!(writer.has_room_for(10 * BULK), Ok(true), "for the next record of it");
 }
 
 #[test]
@@ -190,6 +191,25 @@ fn a_reader_tells_what_it_took_now_and_then_and_when_asked() {
     assert!(reader.settle());
     assert_eq!(memory.taken.load(Relaxed), 1);
     assert!(!reader.settle(), "once is enough");
+    // By itself when it is a quarter of the slots.
+    for number in 1..=SLOTS / 4 {
+        push_all(&mut writer, &[0; HEAD]);
+        let length = reader.open().unwrap().unwrap();
+        assert_eq!(reader.close(length), number == SLOTS / 4);
+    }
+}
+
+#[test]
+fn the_bulk_of_a_record_begins_at_a_line_of_its_own() {
+    let (mut writer, mut reader, memory) = ring();
+    let used = || memory.bulk.iter().map(|word| word.load(Relaxed) != 0).collect::<Vec<_>>();
+    let mut expected = vec![false; BULK / 8];
+    for line in 0..3 {
+        push_all(&mut writer, &[0xFF; START + 1]);
+        expected[line * 8] = true;
+        assert_eq!(used(), expected);
+        assert_eq!(next(&mut reader), Some(vec![0xFF; START + 1]));
+    }
 }
 
 #[test]
@@ -205,7 +225,7 @@ fn a_length_that_cannot_be_is_refused() {
 #[test]
 fn an_announcement_of_another_turn_is_none() {
     let (_, reader, memory) = ring();
-    for stamp in [0, 2, 1 + SLOTS as u64, u64::from(u32::MAX)] {
+    for stamp in [0, 2, 1 + SLOTS as u64, 1 + (1 << 16), 1 + (1 << 31), u64::from(u32::MAX)] {
         memory.slots[0][0].store(40 << 32 | stamp, Release);
         assert_eq!(reader.open(), Ok(None));
     }
