@@ -12,6 +12,7 @@ import (
 
 // A wait is how long a call may wait, for everything it does.
 type wait struct {
+	begun    time.Time
 	deadline time.Time
 	ctx      context.Context
 }
@@ -20,7 +21,8 @@ type wait struct {
 // returns ends it.
 func (c *Connection) startCall(ctx context.Context, most time.Duration) (wait, func() bool) {
 	call := c.stop.startCall()
-	w := wait{deadline: time.Now().Add(most), ctx: ctx}
+	now := time.Now()
+	w := wait{begun: now, deadline: now.Add(most), ctx: ctx}
 	if own, ok := ctx.Deadline(); ok && own.Before(w.deadline) {
 		w.deadline = own
 	}
@@ -38,11 +40,13 @@ func (c *Connection) startCall(ctx context.Context, most time.Duration) (wait, f
 func nothingToStop() bool { return true }
 
 // over returns ErrTimeout or ErrAborted if the call has no more time or was called off.
-func (c *Connection) over(w wait) error {
+func (c *Connection) over(w wait) error { return c.overAt(w, time.Now()) }
+
+func (c *Connection) overAt(w wait, now time.Time) error {
 	if err := c.stop.stopped(); err != nil {
 		return err
 	}
-	if !time.Now().Before(w.deadline) {
+	if !now.Before(w.deadline) {
 		return protocol.ErrTimeout
 	}
 	return nil
@@ -56,7 +60,7 @@ func (c *Connection) call(ctx context.Context, ms uint32, run func(wait) error) 
 	}
 	w, stop := c.startCall(ctx, c.timeout(ms))
 	defer stop()
-	err := c.over(w)
+	err := c.overAt(w, w.begun) // asking the clock once more would take as long as all of this
 	if err != nil {
 		err = c.explain(err)
 	} else {
