@@ -169,6 +169,9 @@ impl Session {
     /// How messages are waited for from now on.
     pub(crate) fn set_spin(&mut self, spin: Spin) {
         self.spinner = Spinner::new(spin);
+        if let Link::Ring(ring) = &mut self.link {
+            ring.set_spin(spin);
+        }
     }
 
     /// What was agreed: limits, profile and the number of the session.

@@ -7,6 +7,7 @@ use netipc_proto::Agreement;
 use super::Awaited;
 use crate::{
     error::{Error, ErrorKind, Result},
+    spin::Spin,
     sys::{Interest, Packet, Poller, Socket},
     wait::Wait,
 };
@@ -44,6 +45,10 @@ impl RingEnd {
 
     pub(crate) fn join(_: &Socket, _: Handed) -> Result<Self> {
         Err(unsupported())
+    }
+
+    pub(crate) fn set_spin(&mut self, _: Spin) {
+        match self.0 {}
     }
 
     pub(crate) fn rearm(&mut self, _: &Socket, _: &Poller, _: u64, _: Interest) -> io::Result<()> {

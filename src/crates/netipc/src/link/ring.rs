@@ -5,6 +5,7 @@ use std::{
     io, mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Instant,
 };
 
 use netipc_proto::{Agreement, Fault, Role};
@@ -17,6 +18,7 @@ use crate::{
         layout::Direction,
         ring::{self, sleep},
     },
+    spin::{Spin, Spinner},
     sys::{Interest, Packet, Poller, Signal, Socket, Watch, effective_user, is_scarce},
     wait::Wait,
 };
@@ -33,8 +35,9 @@ pub(crate) struct RingEnd {
     bells: Bells,
     /// What is said of this end in memory.
     asleep_for: u64,
-    /// Whether a message is waiting for room.
+    /// Whether a message is waiting for room, and how that is waited for.
     awaits_room: bool,
+    room: Spinner,
     hung_up: bool,
     /// Whether it was woken and has found nothing yet that explains it.
     wonders_why: bool,
@@ -175,10 +178,16 @@ impl RingEnd {
             bells,
             asleep_for: 0,
             awaits_room: false,
+            room: Spinner::default(),
             hung_up: false,
             wonders_why: false,
             is_followed: false,
         }
+    }
+
+    /// How room is waited for from now on.
+    pub(crate) fn set_spin(&mut self, spin: Spin) {
+        self.room = Spinner::new(spin);
     }
 
     /// Lets `poller`, which knows the socket by `token`, watch this end for one event more. With
@@ -232,7 +241,9 @@ impl RingEnd {
         if self.asleep_for == sleep::ROOM {
             self.rise(socket)?;
         }
-        self.awaits_room = false;
+        if mem::take(&mut self.awaits_room) {
+            self.room.wake();
+        }
         let mut sent = 0;
         while done + sent < head.len() + body.len() {
             match self.outgoing.push(head, body, done + sent)? {
@@ -317,6 +328,12 @@ impl RingEnd {
         if self.has_hung_up(socket) {
             return Err(Error::new(ErrorKind::Disconnected, "send to the peer"));
         }
+        let (room, outgoing) = (&mut self.room, &mut self.outgoing);
+        let mut look = || outgoing.has_room_for(left).map(|has_room| has_room.then_some(()));
+        if room.look(&mut look, || true)?.is_some() {
+            return Ok(false);
+        }
+        room.lie_down(Instant::now);
         self.awaits_room = true;
         self.fall_asleep(socket, sleep::ROOM)?;
         Ok(!self.outgoing.has_room_for(left)?)

@@ -30,6 +30,7 @@ use super::{
         words,
     },
     region::{allocate, grow},
+    stream,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -62,10 +63,17 @@ const WORD: usize = size_of::<u64>();
 
 /// Enough for 64 requests in flight while up to a quarter is not settled.
 const SLOTS: u32 = 128;
-/// So many of the longest messages are in flight at once, unless that takes too much memory.
+/// So many of the longest messages are in flight at once, unless that takes too much memory. Longer
+/// messages pass in parts.
 const LONGEST_IN_FLIGHT: u32 = 16;
-/// Longer messages pass in parts.
 const BULK: RangeInclusive<u32> = 4096..=32768;
+/// Where messages are far longer, this share of the longest, so that who writes it seldom waits for
+/// who reads it; unless that takes too much memory.
+const SHARE: u32 = 4;
+const MOST_OWN_BULK: u32 = 262_144;
+
+/// A record as long as this is a part of a longer message, most likely.
+const PART: usize = 8192;
 
 /// What a client takes from a server.
 const MOST_SLOTS: u32 = 1 << 16;
@@ -75,7 +83,8 @@ const LEAST_BULK: u32 = 256;
 impl Length {
     /// For messages with up to so many bytes of payload.
     fn for_payload(limit: u32) -> Self {
-        let bulk = limit.saturating_mul(LONGEST_IN_FLIGHT).clamp(*BULK.start(), *BULK.end());
+        let many = limit.saturating_mul(LONGEST_IN_FLIGHT).clamp(*BULK.start(), *BULK.end());
+        let bulk = many.max((limit / SHARE).min(MOST_OWN_BULK));
         Length { slots: SLOTS, bulk: bulk.next_power_of_two() }
     }
 
@@ -323,7 +332,14 @@ impl Track for Mapped {
     }
 
     fn fill(&self, place: Place, at: usize, from: &[u8]) {
-        words::fill(self.place(place), at, from);
+        let words = self.place(place);
+        if from.len() < PART {
+            return words::fill(words, at, from);
+        }
+        let to = &words[at / WORD..][..from.len().div_ceil(WORD)];
+        // SAFETY: these words have room for it, and may be written to through a shared reference.
+        // `from` is memory of our own.
+        unsafe { stream::copy(to.as_ptr().cast_mut().cast(), from) }
     }
 
     fn copy(&self, place: Place, at: usize, into: &mut [u8]) {

@@ -37,8 +37,12 @@ const (
 	usualSlots = 128
 	// So many of the longest messages are in flight at once, unless that takes too much
 	// memory: longer messages pass in parts.
-	longestInFlight        = 16
-	leastBulk, usualBulk   = 4096, 32768
+	longestInFlight      = 16
+	leastBulk, usualBulk = 4096, 32768
+	// Where messages are far longer, this share of the longest, so that who writes it
+	// seldom waits for who reads it; unless that takes too much memory.
+	shareOfLongest, mostBulk = 4, 1 << 18
+
 	fewestSlots            = 4
 	mostSlots              = 1 << 16
 	smallestBulk, hugeBulk = 256, 1 << 26
@@ -62,7 +66,8 @@ func LengthsFor(request, response uint32) Lengths {
 }
 
 func lengthFor(payload uint32) length {
-	bulk := min(max(uint64(payload)*longestInFlight, leastBulk), usualBulk)
+	many := min(max(uint64(payload)*longestInFlight, leastBulk), usualBulk)
+	bulk := max(many, min(uint64(payload)/shareOfLongest, mostBulk))
 	return length{usualSlots, 1 << bits.Len64(bulk-1)}
 }
 

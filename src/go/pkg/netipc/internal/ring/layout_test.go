@@ -42,8 +42,11 @@ func TestMemoryLiesAsTheProtocolSays(t *testing.T) {
 	}
 }
 
-func TestBulkIsForSixteenOfTheLongestMessagesWithinLimits(t *testing.T) {
-	for payload, bulk := range map[uint32]uint32{0: 4096, 100: 4096, 257: 8192, 1024: 16384, 2048: 32768, 1 << 20: 32768, 1<<32 - 1: 32768} {
+func TestBulkIsForSixteenOfTheLongestMessagesOrAQuarterOfOneWithinLimits(t *testing.T) {
+	for payload, bulk := range map[uint32]uint32{
+		0: 4096, 100: 4096, 257: 8192, 1024: 16384, 2048: 32768, 1 << 17: 32768, 1<<17 + 4: 65536,
+		1 << 20: 1 << 18, 1<<32 - 1: 1 << 18,
+	} {
 		l := LengthsFor(payload, payload)
 		if l.request != (length{128, bulk}) || l.response != l.request || !l.request.isPossible() {
 			t.Errorf("%d bytes: %+v", payload, l)

@@ -96,10 +96,15 @@ fn nobody_can_change_its_size() {
 
 #[test]
 fn huge_messages_do_not_make_huge_rings() {
-    let (usual, huge) =
-        (Lengths::for_payloads(1024, 65536), Lengths::for_payloads(1 << 30, u32::MAX));
-    assert!(huge.size() < 100_000, "{}", huge.size());
-    assert!(usual.size() < 100_000, "{}", usual.size());
+    let bulk = |limit| Length::for_payload(limit).bulk;
+    assert_eq!([0, 100, 1024].map(bulk), [4096, 4096, 16_384], "16 of the longest");
+    assert_eq!([2048, 65_536, 131_072].map(bulk), [32_768; 3], "as long as that is enough");
+    assert_eq!(
+        [131_073 * 4, 1 << 20, u32::MAX].map(bulk),
+        [262_144; 3],
+        "a quarter of the longest"
+    );
+    assert!(Lengths::for_payloads(1024, 65_536).size() < 70_000);
     assert!(Lengths::for_payloads(0, 0).request.is_possible());
 }
 
