@@ -187,8 +187,8 @@ func (e *ringEnd) sleepUntil(deadline time.Time) error {
 	}
 }
 
-// attempt looks whether there is no need to sleep any more. If there is, it says to the
-// peer that this side sleeps, which it does once this returns false.
+// attempt tells whether there is no need to sleep, or none any more. If there is, it has
+// told the peer that this side sleeps, as it does from here on.
 func (e *ringEnd) attempt(uintptr) bool {
 	s := &e.sleeper
 	if s.asleep {
@@ -198,9 +198,8 @@ func (e *ringEnd) attempt(uintptr) bool {
 		return true
 	}
 	// Of the socket the poller may have told before anybody waited.
-	heard := e.bell.hear()
-	if heard != nil {
-		e.finish(heard)
+	if end := e.bell.hear(); end != nil {
+		e.finish(end)
 	}
 	if s.failed = e.fallAsleep(); s.failed != nil {
 		return true
