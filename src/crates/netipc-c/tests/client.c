@@ -144,6 +144,31 @@ static void wrong_token_is_told_and_tried_again(void)
     provider_stop(&provider);
 }
 
+static void waits_look_before_a_sleep_as_configured(void)
+{
+    const int32_t limits[] = {0, 5, -1};
+    for (int i = 0; i < CARRIERS; i++) {
+        for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+            struct provider provider = {.items = 1};
+            nipc_client_config_t config = provider_client(carriers[i]);
+            nipc_client_ctx_t client;
+            nipc_cgroups_resp_view_t view;
+            config.spin_us = limits[l];
+            provider_start(&provider, "spin", carriers[i]);
+            nipc_client_init(&client, check_dir(), "spin", &config);
+            CHECK_EQ(client.transport_config.spin_us, limits[l]);
+            nipc_client_refresh(&client);
+            for (int call = 0; call < 100; call++)
+                CHECK_EQ(nipc_client_call_cgroups_snapshot(&client, &view), NIPC_OK);
+            client.transport_config.spin_us = -7; /* members are heeded; all below 0 are one */
+            nipc_client_refresh(&client);
+            CHECK_EQ(client.transport_config.spin_us, -1);
+            nipc_client_close(&client);
+            provider_stop(&provider);
+        }
+    }
+}
+
 static void large_snapshot_grows_the_session(void)
 {
     for (int i = 0; i < CARRIERS; i++) {
@@ -316,6 +341,7 @@ int main(void)
     RUN(client_can_be_used_again_after_close);
     RUN(limits_set_by_hand_hold_until_the_next_session);
     RUN(wrong_token_is_told_and_tried_again);
+    RUN(waits_look_before_a_sleep_as_configured);
     RUN(large_snapshot_grows_the_session);
     RUN(failing_handler_is_an_error_of_the_call);
     RUN(session_of_a_client_can_be_used_by_hand);

@@ -95,6 +95,10 @@ int nipc_np_build_pipe_name(wchar_t *dst, size_t dst_chars, const char *run_dir,
  *
  * All zero is a working configuration: 0 in a field means what is said beside it.
  * Limits are in bytes of payload, batch limits in items.
+ *
+ * A wait for a message may look for it again and again before it sleeps. It does so as long as that pays,
+ * which each side finds out by itself: if the peer runs on another CPU and answers within some
+ * microseconds. spin_us caps that, in microseconds, or switches it off; the peer is not told.
  */
 
 typedef struct {
@@ -106,6 +110,7 @@ typedef struct {
     uint32_t max_response_batch_items;   /* a hint to the server; 0: NIPC_NP_DEFAULT_BATCH_ITEMS */
     uint64_t auth_token;                 /* must equal the server's */
     uint32_t packet_size;                /* 0: NIPC_NP_DEFAULT_PACKET_SIZE */
+    int32_t spin_us;                     /* 0: look as long as it pays; below 0: sleep at once */
 } nipc_np_client_config_t;
 
 typedef struct {
@@ -117,6 +122,7 @@ typedef struct {
     uint32_t max_response_batch_items;
     uint64_t auth_token;
     uint32_t packet_size;
+    int32_t spin_us; /* of the sessions accepted */
 } nipc_np_server_config_t;
 
 /* ---- Sessions ------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     border::{or_usual, string},
     os, region,
-    transport::ClientConfig,
+    transport::{ClientConfig, spin, spin_us},
 };
 
 pub(crate) type nipc_client_state_t = u32;
@@ -37,6 +37,7 @@ pub(crate) struct nipc_client_config_t {
     max_logical_lookup_items: u32,
     max_logical_lookup_subcalls: u32,
     max_logical_lookup_response_bytes: u32,
+    spin_us: i32,
 }
 
 #[repr(C)]
@@ -91,6 +92,7 @@ impl nipc_client_ctx_t {
             max_request_batch_items: config.max_request_batch_items,
             max_response_payload_bytes: config.max_response_payload_bytes,
             auth_token: config.auth_token,
+            spin: spin(config.spin_us),
             ..SessionOptions::default()
         };
         ctx.open(run_dir, service, session);
@@ -193,6 +195,7 @@ pub(super) fn session_options(wanted: &ClientConfig) -> SessionOptions {
         max_response_payload_bytes: wanted.max_response_payload_bytes,
         auth_token: wanted.auth_token,
         packet_size: wanted.packet_size,
+        spin: spin(wanted.spin_us),
         ..SessionOptions::default()
     }
 }
@@ -210,6 +213,7 @@ pub(super) fn shown_proposal(caller: &Caller) -> ClientConfig {
         max_response_batch_items: items,
         auth_token: proposal.auth_token,
         packet_size: proposal.packet_size,
+        spin_us: spin_us(proposal.spin),
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
         nipc_apps_lookup_handler_fn, nipc_cgroups_handler_fn, nipc_cgroups_lookup_handler_fn,
         nipc_header_t,
     },
-    transport::{ClientConfig, Listener, ServerConfig},
+    transport::{ClientConfig, Listener, ServerConfig, spin},
 };
 
 #[repr(C)]
@@ -44,6 +44,7 @@ pub(crate) struct nipc_server_config_t {
     max_request_batch_items: u32,
     max_response_payload_bytes: u32,
     auth_token: u64,
+    spin_us: i32,
 }
 
 #[repr(C)]
@@ -156,6 +157,7 @@ unsafe fn init(
             max_response_payload_bytes: plan.config.max_response_payload_bytes,
             auth_token: plan.config.auth_token,
             packet_size: plan.config.packet_size,
+            spin: spin(plan.config.spin_us),
             ..SessionOptions::default()
         },
         workers: usize::try_from(worker_count).unwrap_or(1),
@@ -237,6 +239,7 @@ fn base_config(config: nipc_server_config_t) -> ServerConfig {
         max_response_batch_items: config.max_request_batch_items,
         auth_token: config.auth_token,
         packet_size: 0,
+        spin_us: config.spin_us,
     })
 }
 

@@ -15,7 +15,9 @@ use named_pipe as imp;
 #[cfg(target_os = "linux")]
 use uds as imp;
 
-use netipc::{Error, ErrorKind, SessionOptions};
+use std::time::Duration;
+
+use netipc::{Error, ErrorKind, SessionOptions, Spin};
 use netipc_proto::{Fault, handshake::defaults};
 
 use self::imp::{
@@ -41,6 +43,7 @@ pub(crate) struct ClientConfig {
     pub(crate) max_response_batch_items: u32,
     pub(crate) auth_token: u64,
     pub(crate) packet_size: u32,
+    pub(crate) spin_us: i32,
 }
 
 impl ClientConfig {
@@ -61,8 +64,28 @@ impl ClientConfig {
             ),
             auth_token: self.auth_token,
             packet_size: self.packet_size,
+            spin: spin(self.spin_us),
             ..SessionOptions::default()
         }
+    }
+}
+
+/// How to wait, as a configuration says it: for how many µs to look before a sleep, 0 as long as that
+/// pays, less not at all.
+pub(crate) fn spin(spin_us: i32) -> Spin {
+    match u64::try_from(spin_us) {
+        Ok(0) => Spin::Adaptive,
+        Ok(micros) => Spin::AtMost(Duration::from_micros(micros)),
+        Err(_) => Spin::Off,
+    }
+}
+
+/// What a configuration says of it.
+pub(crate) fn spin_us(spin: Spin) -> i32 {
+    match spin {
+        Spin::Adaptive => 0,
+        Spin::AtMost(most) => i32::try_from(most.as_micros()).unwrap_or(i32::MAX).max(1),
+        Spin::Off => -1,
     }
 }
 
@@ -104,4 +127,26 @@ fn fault_code(fault: Fault) -> Code {
 fn bad_param(why: &str) -> Code {
     note(why);
     ERR_BAD_PARAM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_look_before_a_sleep_is_as_configured() {
+        let micros = |most| Spin::AtMost(Duration::from_micros(most));
+        for (spin_us, meant) in [
+            (0, Spin::Adaptive),
+            (-1, Spin::Off),
+            (i32::MIN, Spin::Off),
+            (1, micros(1)),
+            (i32::MAX, micros(i32::MAX as u64)),
+        ] {
+            let client = ClientConfig { spin_us, ..ClientConfig::default() };
+            assert_eq!(client.options().spin, meant);
+            assert_eq!(ServerConfig::from(client).options().spin, meant);
+            assert_eq!(spin(super::spin_us(meant)), meant);
+        }
+    }
 }

@@ -93,6 +93,7 @@ pub(crate) struct nipc_uds_server_config_t {
     pub(crate) auth_token: u64,
     pub(crate) packet_size: u32,
     pub(crate) backlog: c_int,
+    pub(crate) spin_us: i32,
 }
 
 impl nipc_uds_server_config_t {
@@ -119,6 +120,7 @@ impl From<ClientConfig> for nipc_uds_server_config_t {
             auth_token: config.auth_token,
             packet_size: config.packet_size,
             backlog: 0,
+            spin_us: config.spin_us,
         }
     }
 }
@@ -134,6 +136,7 @@ impl From<nipc_uds_server_config_t> for ClientConfig {
             max_response_batch_items: config.max_response_batch_items,
             auth_token: config.auth_token,
             packet_size: config.packet_size,
+            spin_us: config.spin_us,
         }
     }
 }
@@ -283,6 +286,7 @@ impl nipc_uds_listener_t {
             auth_token: 0,
             packet_size: 0,
             backlog: 0,
+            spin_us: 0,
         },
         path: [0; 108],
         _endpoint: ptr::null_mut(),

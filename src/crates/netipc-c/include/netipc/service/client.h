@@ -55,6 +55,8 @@ typedef struct {
     uint32_t max_logical_lookup_items;   /* keys of one lookup; 0: 65536 */
     uint32_t max_logical_lookup_subcalls; /* messages it may be cut into; 0: 4096 */
     uint32_t max_logical_lookup_response_bytes; /* of the joined reply; 0: 64 MiB */
+    int32_t spin_us; /* before it sleeps a wait looks again and again, at most for so many microseconds;
+                        0: as long as that pays, which it finds out by itself; below 0: not at all */
 } nipc_client_config_t;
 
 typedef struct {

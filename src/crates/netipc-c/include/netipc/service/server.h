@@ -41,6 +41,8 @@ typedef struct {
     uint32_t max_response_payload_bytes; /* 0: start at 65536 and grow to NIPC_MAX_PAYLOAD_CAP;
                                             otherwise never more than this */
     uint64_t auth_token;                /* must equal the client's */
+    int32_t spin_us; /* before it sleeps a wait looks again and again, at most for so many microseconds;
+                        0: as long as that pays, which it finds out by itself; below 0: not at all */
 } nipc_server_config_t;
 
 /* What answers requests. `user` is handed to `handle` and must live until destroy. A NULL `handle`

@@ -34,6 +34,7 @@ impl nipc_np_listener_t {
             max_response_batch_items: 0,
             auth_token: 0,
             packet_size: 0,
+            spin_us: 0,
         },
         pipe_name: [0; 256],
         _endpoint: ptr::null_mut(),
