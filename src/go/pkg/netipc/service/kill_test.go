@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -50,6 +51,26 @@ func play(part string) {
 		must(client.CallIncrement(1))
 		fmt.Println("begun")
 		select {}
+	case "idle": // has a server, a client and a cache, and no more work for them
+		server := raw.NewServer(dir, "increment", c.server(), protocol.MethodIncrement, raw.IncrementDispatch(increment))
+		provider := snapshotServer(dir, c.server(), buildOf(raw.CacheItem{Hash: 1, Name: "a", Path: "/a"}))
+		for _, s := range []*service.Server{server, provider} {
+			go func() { fail(s.Run()) }()
+		}
+		client := raw.NewIncrementClient(dir, "increment", c.client())
+		for !client.Ready() {
+			client.Refresh()
+		}
+		for n := range uint64(1000) {
+			must(client.CallIncrement(n))
+		}
+		cache := raw.NewCache(dir, "snapshot", c.client())
+		for !cache.Refresh() {
+		}
+		fmt.Println("begun")
+		time.Sleep(time.Hour)
+		runtime.KeepAlive(client)
+		runtime.KeepAlive(cache)
 	case "bystander": // has nothing to do with it
 		fmt.Println("begun")
 		time.Sleep(time.Hour)
