@@ -179,20 +179,19 @@ func (v *AppsLookupResponseView) read(index uint32, into *AppsLookupItemView) er
 	if err != nil {
 		return err
 	}
-	*into = AppsLookupItemView{
-		Status:       u16(item, appItemStatus),
-		Orchestrator: u16(item, appItemOrchestrator),
-		CgroupStatus: u16(item, appItemCgroupStatus),
-		Pid:          u32(item, appItemPid),
-		Ppid:         u32(item, appItemPpid),
-		Uid:          u32(item, appItemUid),
-		Starttime:    u64(item, appItemStarttime),
-		Comm:         appItem.stringAt(item, 0),
-		CgroupPath:   appItem.stringAt(item, 1),
-		CgroupName:   appItem.stringAt(item, 2),
-		LabelCount:   u16(item, appItemLabelCount),
-		labels:       appItem.labels(item),
-	}
+	// Field by field: as a whole it would be made elsewhere and copied.
+	into.Status = u16(item, appItemStatus)
+	into.Orchestrator = u16(item, appItemOrchestrator)
+	into.CgroupStatus = u16(item, appItemCgroupStatus)
+	into.Pid = u32(item, appItemPid)
+	into.Ppid = u32(item, appItemPpid)
+	into.Uid = u32(item, appItemUid)
+	into.Starttime = u64(item, appItemStarttime)
+	into.Comm = appItem.stringAt(item, 0)
+	into.CgroupPath = appItem.stringAt(item, 1)
+	into.CgroupName = appItem.stringAt(item, 2)
+	into.LabelCount = u16(item, appItemLabelCount)
+	into.labels = appItem.labels(item)
 	return nil
 }
 

@@ -169,14 +169,13 @@ func (v *CgroupsLookupResponseView) read(index uint32, into *CgroupsLookupItemVi
 	if err != nil {
 		return err
 	}
-	*into = CgroupsLookupItemView{
-		Status:       u16(item, cgItemStatus),
-		Orchestrator: u16(item, cgItemOrchestrator),
-		Path:         cgItem.stringAt(item, 0),
-		Name:         cgItem.stringAt(item, 1),
-		LabelCount:   u16(item, cgItemLabelCount),
-		labels:       cgItem.labels(item),
-	}
+	// Field by field: as a whole it would be made elsewhere and copied.
+	into.Status = u16(item, cgItemStatus)
+	into.Orchestrator = u16(item, cgItemOrchestrator)
+	into.Path = cgItem.stringAt(item, 0)
+	into.Name = cgItem.stringAt(item, 1)
+	into.LabelCount = u16(item, cgItemLabelCount)
+	into.labels = cgItem.labels(item)
 	return nil
 }
 

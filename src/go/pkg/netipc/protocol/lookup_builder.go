@@ -14,6 +14,7 @@ type lookupBuilder struct {
 	keys       directory
 	lens       []int // sizes of placeholders, when there are no keys to tell
 	reserve    int   // room for placeholders of the keys not answered yet
+	after      int   // the same without the key that decide was asked about
 }
 
 // A fate is what becomes of an answer.
@@ -74,27 +75,28 @@ func (b *lookupBuilder) placeholders() (room int) {
 	return room
 }
 
-// reserveAfter returns the room for the placeholders of the keys after the next.
-func (b *lookupBuilder) reserveAfter() int {
-	if b.items.count+1 >= b.items.max {
-		return 0
-	}
-	return b.reserve - Align8(b.placeholder(b.items.count))
-}
-
 // decide says what becomes of the next answer, of the given size, if invalid is nil.
 func (b *lookupBuilder) decide(invalid error, size int) fate {
-	end := b.items.end(size)
 	switch {
 	case b.err == ErrOverflow:
 		return refused
 	case b.items.count >= b.items.max:
 		return b.refuse(ErrOverflow)
+	}
+	placeholder := b.placeholder(b.items.count)
+	if b.after = 0; b.items.count+1 < b.items.max {
+		b.after = b.reserve - Align8(placeholder)
+	}
+	// An answer takes no room from those after it if there are none, or if it is no larger
+	// than the placeholder whose room was kept for it.
+	spares := b.items.max == 1 || size <= placeholder
+	end := b.items.end(size)
+	switch {
 	case b.cut:
 		return exceeded
 	case invalid != nil:
 		return b.refuse(invalid)
-	case end <= len(b.items.buf) && (b.spares(size) || Align8(end)+b.reserveAfter() <= len(b.items.buf)):
+	case end <= len(b.items.buf) && (spares || Align8(end)+b.after <= len(b.items.buf)):
 		return answered
 	case b.items.count > 0:
 		b.cut = true
@@ -106,12 +108,6 @@ func (b *lookupBuilder) decide(invalid error, size int) fate {
 	return b.refuse(ErrOverflow)
 }
 
-// spares tells whether an answer of this size takes no room from those after it: there
-// are none, or it is no larger than the placeholder whose room was kept for it.
-func (b *lookupBuilder) spares(size int) bool {
-	return b.items.max == 1 || size <= b.placeholder(b.items.count)
-}
-
 func (b *lookupBuilder) refuse(err error) fate {
 	if b.err != ErrOverflow {
 		b.err = err
@@ -119,17 +115,16 @@ func (b *lookupBuilder) refuse(err error) fate {
 	return refused
 }
 
-// push writes the strings and labels of the next item and returns it, its other
-// fields cleared; nil, with ErrOverflow, if there is no room.
+// push writes the strings and labels of the item that was decided on and returns it, its
+// other fields cleared; nil, with ErrOverflow, if there is no room.
 func (b *lookupBuilder) push(labels []LookupLabel, strings ...[]byte) []byte {
-	after := b.reserveAfter()
 	item := b.items.push(b.layout.size(labels, strings...))
 	if item == nil {
 		b.refuse(ErrOverflow)
 		return nil
 	}
 	b.layout.put(item, labels, strings...)
-	b.reserve = after
+	b.reserve = b.after
 	b.err = nil
 	return item
 }
