@@ -114,7 +114,7 @@ func TestALongNameThatManyItemsShareIsRefused(t *testing.T) {
 }
 
 func TestAnUnchangedSnapshotIsNotMadeAgain(t *testing.T) {
-	c := NewCache(t.TempDir(), "cgroups", ClientConfig{})
+	c := NewCache("nowhere", "cgroups", ClientConfig{})
 	b := message(t, 5, "name", "another")
 	made := mustTable(t, b)
 	c.cache.SeedForTests(made)
