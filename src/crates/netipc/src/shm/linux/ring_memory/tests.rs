@@ -92,6 +92,7 @@ fn nobody_can_change_its_size() {
     assert!(ftruncate(&fd, size - 1).is_err());
     assert!(ftruncate(&fd, size + 1).is_err());
     assert!(fcntl_add_seals(&fd, SealFlags::WRITE).is_err());
+    assert!(fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE).is_err());
 }
 
 #[test]
@@ -121,11 +122,25 @@ fn refuses_what_is_no_memory_or_could_be_cut_short() {
     assert!(refusal(made(SLOTS_AT - 1, &header, sealed)).contains("too small"));
     assert!(refusal(made(size + 8, &header, sealed)).contains("as long as"));
     assert!(refusal(made(size, &[], sealed)).contains("RingHeader"));
-    for (at, value) in [(8, 3), (8, 1 << 17), (12, 128), (16, 0), (20, 1 << 27), (20, 4097)] {
+    for (at, value) in [(8, 2), (8, 3), (8, 1 << 17), (12, 128), (16, 0), (20, 1 << 27), (20, 4097)]
+    {
         let mut header = header;
         header[at..at + 4].copy_from_slice(&u32::to_ne_bytes(value));
         assert!(refusal(made(size, &header, sealed)).contains("cannot be"), "{value} at {at}");
     }
     let status = std::fs::File::open("/proc/self/status").unwrap();
     assert!(refusal(status.into()).contains("not sealed"));
+}
+
+#[test]
+fn what_its_maker_did_not_back_is_backed_before_it_is_used() {
+    let (server, _) = memory();
+    let (size, mut header) = (server.lengths.size(), [0; RingHeader::LEN]);
+    server.lengths.header().write(&mut header);
+    let fd = made(size, &header, SealFlags::SHRINK | SealFlags::GROW);
+    let file = std::fs::File::from(fd.try_clone().unwrap());
+    let backed = || std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512;
+    assert!(backed() < size as u64);
+    let _client = RingMemory::attach(fd).unwrap();
+    assert!(backed() >= size as u64, "{} of {size} bytes", backed());
 }
