@@ -371,3 +371,26 @@ fn where_no_more_descriptors_may_be_under_way_something_else_carries_the_message
         assert_eq!(served.1, joined.1);
     });
 }
+
+#[test]
+fn no_descriptor_of_a_session_is_inherited() {
+    if !process::alone("no_descriptor_of_a_session_is_inherited") {
+        return;
+    }
+    let inherited = || {
+        let fds = std::fs::read_dir("/proc/self/fdinfo").unwrap().map(|fd| fd.unwrap().path());
+        // Gone already: the one that reads the directory.
+        let infos = fds.filter_map(|fd| std::fs::read_to_string(fd).ok());
+        const CLOEXEC: u32 = 0o2_000_000;
+        let flags = |info: &String| {
+            let (_, flags) = info.split_once("flags:\t").unwrap();
+            u32::from_str_radix(flags.lines().next().unwrap(), 8).unwrap()
+        };
+        infos.filter(|info| flags(info) & CLOEXEC == 0).count()
+    };
+    let before = inherited();
+    let dir = Dir::new();
+    let _server = increment_server(&dir, served(&SessionOptions::shared_memory()));
+    let _session = connect(&dir);
+    assert_eq!(inherited(), before);
+}
