@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/protocol"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service"
@@ -10,6 +15,7 @@ import (
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/cgroups_lookup"
 	snapshot "github.com/netdata/plugin-ipc/go/pkg/netipc/service/cgroups_snapshot"
 	"github.com/netdata/plugin-ipc/go/pkg/netipc/service/raw"
+	"github.com/netdata/plugin-ipc/go/pkg/netipc/transport/posix"
 )
 
 func serveIncrement(b *bench) error {
@@ -19,12 +25,21 @@ func serveIncrement(b *bench) error {
 }
 
 func callIncrement(b *bench) error {
-	client := service.NewClient(raw.IncrementKind, b.dir, b.service, b.config())
-	if err := b.connect(&client.Connection); err != nil {
+	step, err := b.increments()
+	if err != nil {
 		return err
 	}
+	return b.measure(step)
+}
+
+// increments makes a session, and returns what makes a call on it.
+func (b *bench) increments() (func() error, error) {
+	client := service.NewClient(raw.IncrementKind, b.dir, b.service, b.config())
+	if err := b.connect(&client.Connection); err != nil {
+		return nil, err
+	}
 	number := uint64(0)
-	return b.measure(func() error {
+	return func() error {
 		next, err := client.Call(number)
 		if err != nil {
 			return err
@@ -33,6 +48,71 @@ func callIncrement(b *bench) error {
 			return fmt.Errorf("%d was answered with %d", number, *next)
 		}
 		number = *next
+		return nil
+	}, nil
+}
+
+func callSessions(b *bench) error {
+	calls := make([]func() error, b.sessions)
+	for i := range calls {
+		var err error
+		if calls[i], err = b.increments(); err != nil {
+			return err
+		}
+	}
+	var steps []func() error
+	share := (b.sessions + b.threads - 1) / b.threads
+	for own := range slices.Chunk(calls, share) {
+		turn := 0
+		steps = append(steps, func() error {
+			call := own[turn]
+			if turn++; turn == len(own) {
+				turn = 0
+			}
+			return call()
+		})
+	}
+	return b.measureAll(1, steps...)
+}
+
+func callPipeline(b *bench) error {
+	config := b.config()
+	link, err := posix.Dial(context.Background(), b.dir, b.service, &posix.ClientConfig{
+		SupportedProfiles: config.SupportedProfiles, PreferredProfiles: config.PreferredProfiles,
+	})
+	if err != nil {
+		return err
+	}
+	if selected := link.Session().SelectedProfile; selected != b.profile {
+		return fmt.Errorf("the session has profile %#x", selected)
+	}
+	const patience = 10 * time.Second // longer than any message of a server that lives
+	sent, received := uint64(0), uint64(0)
+	ask := func() error {
+		sent++
+		var payload [8]byte
+		binary.NativeEndian.PutUint64(payload[:], sent)
+		h := protocol.Header{Kind: protocol.KindRequest, Code: protocol.MethodIncrement, ItemCount: 1, MessageID: sent}
+		return link.Send(&h, payload[:], time.Now().Add(patience))
+	}
+	for range b.depth - 1 {
+		if err := ask(); err != nil {
+			return err
+		}
+	}
+	return b.measure(func() error {
+		if err := ask(); err != nil {
+			return err
+		}
+		received++
+		h, payload, err := link.Receive(time.Now().Add(patience))
+		if err != nil {
+			return err
+		}
+		if h.MessageID != received || h.TransportStatus != protocol.StatusOK || len(payload) < 8 ||
+			binary.NativeEndian.Uint64(payload) != received+1 {
+			return fmt.Errorf("%d was answered with %+v %x", received, h, payload)
+		}
 		return nil
 	})
 }
@@ -75,6 +155,48 @@ func callSnapshot(b *bench) error {
 		}
 		return nil
 	})
+}
+
+// lookupsPerStep is how many lookups a step makes: one alone is as short as reading the clock.
+const lookupsPerStep = 256
+
+func callCache(b *bench) error {
+	cache := snapshot.NewCache(b.dir, b.service, snapshot.ClientConfig(b.config()))
+	if !cache.Refresh() {
+		return cache.LastError()
+	}
+	type key struct {
+		hash uint32
+		name string
+	}
+	all := cgroups(b.items)
+	keys := make([]key, len(all))
+	for i := range all {
+		keys[i] = key{all[i].hash, string(all[i].name)}
+	}
+	shuffle(keys)
+	steps := make([]func() error, b.threads)
+	for thread := range steps {
+		at := thread * len(keys) / b.threads
+		steps[thread] = func() error {
+			for range lookupsPerStep {
+				key := &keys[at]
+				if at++; at == len(keys) {
+					at = 0
+				}
+				if _, ok := cache.Lookup(key.hash, key.name); !ok {
+					return fmt.Errorf("%s is missing", key.name)
+				}
+			}
+			return nil
+		}
+	}
+	return b.measureAll(lookupsPerStep, steps...)
+}
+
+// shuffle brings all into an order without pattern, always the same.
+func shuffle[T any](all []T) {
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 }
 
 func serveCgroups(b *bench) error {

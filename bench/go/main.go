@@ -28,7 +28,11 @@ type scenario struct {
 
 var scenarios = map[string]scenario{
 	"increment":      {serveIncrement, callIncrement},
+	"pipeline":       {serveIncrement, callPipeline},
+	"sessions":       {serveIncrement, callSessions},
 	"snapshot":       {serveSnapshot, callSnapshot},
+	"cache":          {serveSnapshot, callCache},
+	"cache-direct":   {serveSnapshot, callCache}, // nothing is kept here from one lookup to the next
 	"lookup-cgroups": {serveCgroups, callCgroups},
 	"lookup-apps":    {serveApps, callApps},
 }
@@ -64,7 +68,7 @@ func play(words []string) error {
 func (b *bench) config() service.Config {
 	c := service.Config{SupportedProfiles: protocol.ProfileBaseline | b.profile, PreferredProfiles: b.profile}
 	switch b.scenario {
-	case "snapshot":
+	case "snapshot", "cache", "cache-direct":
 		c.MaxResponsePayloadBytes = 64 + 128*b.items
 	case "lookup-cgroups", "lookup-apps":
 		c.MaxRequestPayloadBytes = 64 + 64*b.items

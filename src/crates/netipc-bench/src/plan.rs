@@ -169,7 +169,31 @@ mod tests {
     fn a_foreign_peer_plays_both_sides_with_every_other() {
         let peers = vec![peer("c"), peer("go")];
         let plan = Plan::new(&Options { peers, ..Options::default() }, &peer("rust"));
-        let mixed = plan.cases.iter().filter(|case| case.name.contains(" to ")).count();
-        assert_eq!(mixed, 3 * 4 * (9 - 1));
+        let pairs = plan.cases.iter().filter(|case| case.name.contains(" to "));
+        let mixed = pairs.filter(|case| case.server != case.client).count();
+        assert_eq!(mixed, 3 * 4 * 6);
+    }
+
+    #[test]
+    fn every_row_that_has_a_goal_is_there_in_every_language() {
+        let peers = vec![peer("c"), peer("go")];
+        let own = peer("rust");
+        let plan = Plan::new(&Options { peers, ..Options::default() }, &own);
+        let has_goal = |c: &&Comparison| c.goal.is_some() && !c.floors.is_empty();
+        let rows = plan.comparisons.iter().filter(has_goal);
+        for row in rows.filter(|row| plan.cases[row.case].server == own) {
+            for name in ["c", "go"] {
+                let its = format!("{}, {name} to {name}", plan.cases[row.case].name);
+                let is_its = |c: &&Comparison| {
+                    let case = &plan.cases[c.case];
+                    case.name == its && case.placement == plan.cases[row.case].placement
+                };
+                let held = plan.comparisons.iter().filter(is_its);
+                let held = held.filter(|c| c.floors == [row.case] && c.measure == row.measure);
+                assert_eq!(held.filter(|c| c.goal.is_some()).count(), 1, "{its}");
+            }
+        }
+        let names: HashSet<_> = plan.cases.iter().map(Case::to_string).collect();
+        assert_eq!(names.len(), plan.cases.len());
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn all(own: &Peer, foreign: &[Peer]) -> Plan {
     planner.cache();
     planner.sessions();
     planner.peers(foreign);
+    planner.languages(foreign);
     planner.plan
 }
 
@@ -254,10 +255,48 @@ impl Planner<'_> {
         }
     }
 
-    /// Adds a case, or finds it where it is already.
+    /// Whatever has a goal, by each foreign peer with itself and held against this program: one
+    /// language against another in every row. What a peer does not know is skipped.
+    fn languages(&mut self, foreign: &[Peer]) {
+        let is_judged = |c: &&Comparison| c.goal.is_some() && self.is_own(c.case);
+        let rows: Vec<_> = self.plan.comparisons.iter().filter(is_judged).cloned().collect();
+        for peer in foreign {
+            for &Comparison { case: own, ref floors, measure, .. } in &rows {
+                // A case beside itself stays that: it is not about the language.
+                if floors.is_empty() {
+                    continue;
+                }
+                let case = &self.plan.cases[own];
+                let name = format!("{}, {} to {}", case.name, peer.name, peer.name);
+                let (server, client) = (peer.clone(), peer.clone());
+                let case = self.add_case(Case { name, server, client, ..case.clone() });
+                let goal = match measure {
+                    Measure::CallsPerSecond => Goal::AtLeast(0.5),
+                    _ => Goal::AtMost(2.0),
+                };
+                let is_same =
+                    |c: &Comparison| c.case == case && c.floors == [own] && c.measure == measure;
+                if !self.plan.comparisons.iter().any(is_same) {
+                    self.hold(case, &[own], measure, Some(goal));
+                }
+            }
+        }
+    }
+
+    /// Whether this program plays both sides of a case.
+    fn is_own(&self, case: usize) -> bool {
+        let Case { server, client, .. } = &self.plan.cases[case];
+        server == self.own && client == self.own
+    }
+
+    /// Adds a case of this program with itself, or finds it where it is already.
     fn add(&mut self, name: &str, placement: Placement, task: Task) -> usize {
         let own = self.own.clone();
-        let case = Case { name: name.into(), placement, task, server: own.clone(), client: own };
+        self.add_case(Case { name: name.into(), placement, task, server: own.clone(), client: own })
+    }
+
+    /// Adds a case, or finds it where it is already.
+    fn add_case(&mut self, case: Case) -> usize {
         let known = self.plan.cases.iter().position(|c| c.to_string() == case.to_string());
         known.unwrap_or_else(|| {
             self.plan.cases.push(case);
