@@ -24,7 +24,7 @@
 // that take longer, up to a second.
 //
 // Before it sleeps, a goroutine that receives on a Session or Link looks again and
-// again, for 50 µs at most, while that pays: the side it waits for runs on another
+// again, for 75 µs at most, while that pays: the side it waits for runs on another
 // processor and answers within some microseconds. It finds out by itself, keeps its
 // processor meanwhile, and sleeps once in half a millisecond so that other goroutines
 // have it. Spin in the configurations caps that or switches it off.

@@ -18,7 +18,7 @@
 // notices at once when the peer dies.
 //
 // Before it sleeps on an event, a goroutine that receives on a Link looks again and
-// again, for 50 µs at most, while that pays: the side it waits for runs on another
+// again, for 75 µs at most, while that pays: the side it waits for runs on another
 // processor and answers within some microseconds. It finds out by itself. Spin in the
 // configurations caps that or switches it off.
 //
