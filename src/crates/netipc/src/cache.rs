@@ -239,6 +239,10 @@ impl<S: Snapshot> Cache<S> {
     }
 
     /// Looks at the last good table without taking part in its ownership.
+    ///
+    /// Who looks often is better served by a [`reader`](Self::reader), which need not say each time
+    /// that it uses the table.
+    #[inline]
     pub fn with_table<T>(&self, look: impl FnOnce(&S::Table) -> T) -> Option<T> {
         self.present.table.load().as_deref().map(look)
     }

@@ -185,6 +185,7 @@ pub type CgroupsCacheItemView<'a> = Cgroup<'a>;
 
 impl CgroupsCacheReadGuard {
     /// The cgroup with this hash and name.
+    #[inline]
     pub fn get(&self, hash: u32, name: &str) -> Option<CgroupsCacheItemView<'_>> {
         self.0.as_deref()?.get(hash, name)
     }
