@@ -45,7 +45,7 @@ typedef enum {
 } nipc_client_state_t;
 
 typedef struct {
-    uint32_t supported_profiles;         /* NIPC_PROFILE_ bits; 0: BASELINE */
+    uint32_t supported_profiles;         /* NIPC_PROFILE_ bits, or NIPC_PROFILES_SHARED_MEMORY; 0: BASELINE */
     uint32_t preferred_profiles;         /* 0: none */
     uint32_t max_request_payload_bytes;  /* 0: start at 1024 and grow to NIPC_MAX_PAYLOAD_CAP */
     uint32_t max_request_batch_items;    /* 0: 1 */

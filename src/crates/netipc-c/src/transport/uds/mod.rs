@@ -1,16 +1,17 @@
 //! `netipc_uds.h`: sessions over a socket.
 
+mod listener;
+
 use std::{
     ffi::{c_char, c_int, c_void},
-    io,
     mem::ManuallyDrop,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     ptr,
 };
 
 use netipc::{
-    Abort, Error, ErrorKind, SessionOptions, Wait,
-    raw::{self, Link, Socket, socket_of},
+    Abort, Error, SessionOptions, Wait,
+    raw::{Link, Socket, socket_of},
     transport,
 };
 use netipc_proto::Agreement;
@@ -29,16 +30,15 @@ pub(super) use self::{
     NIPC_UDS_OK as OK, nipc_uds_error_t as Code,
 };
 pub(crate) use self::{
-    nipc_uds_listener_t as Listener, nipc_uds_server_config_t as ServerConfig,
-    nipc_uds_session_t as Session,
+    listener::{nipc_uds_listener_t as Listener, nipc_uds_listener_t},
+    nipc_uds_server_config_t as ServerConfig, nipc_uds_session_t as Session,
 };
 use super::{
-    ClientConfig, listener,
+    ClientConfig,
     message::Carrier,
     session::{self, Held, ROLE_CLIENT, ROLE_SERVER, wait_for},
 };
 use crate::{
-    border::text,
     errors::{error_codes, note_error},
     protocol::nipc_header_t,
 };
@@ -264,88 +264,6 @@ impl nipc_uds_session_t {
 /// What carries a session for one use: its descriptor stays open.
 pub(super) type Lent = ManuallyDrop<Carrier>;
 
-#[repr(C)]
-pub(crate) struct nipc_uds_listener_t {
-    fd: RawFd,
-    pub(super) config: nipc_uds_server_config_t,
-    path: [c_char; 108],
-    /// A boxed [`raw::Listener`], null when closed.
-    _endpoint: *mut c_void,
-}
-
-impl nipc_uds_listener_t {
-    pub(crate) const CLOSED: Self = nipc_uds_listener_t {
-        fd: -1,
-        config: nipc_uds_server_config_t {
-            supported_profiles: 0,
-            preferred_profiles: 0,
-            max_request_payload_bytes: 0,
-            max_request_batch_items: 0,
-            max_response_payload_bytes: 0,
-            max_response_batch_items: 0,
-            auth_token: 0,
-            packet_size: 0,
-            backlog: 0,
-            spin_us: 0,
-        },
-        path: [0; 108],
-        _endpoint: ptr::null_mut(),
-    };
-
-    /// The struct of what listens.
-    pub(super) fn of(
-        listener: raw::Listener,
-        config: nipc_uds_server_config_t,
-    ) -> Result<Self, Error> {
-        let path = text(listener.path().as_os_str().as_encoded_bytes())
-            .ok_or_else(|| Error::new(ErrorKind::NameTooLong, "path of the socket"))?;
-        let fd = listener.as_fd().as_raw_fd();
-        let _endpoint = Box::into_raw(Box::new(listener)).cast();
-        Ok(nipc_uds_listener_t { fd, config, path, _endpoint })
-    }
-
-    /// Waits for a client.
-    ///
-    /// # Safety
-    ///
-    /// The struct was made by [`of`](Self::of), or is closed or all zero.
-    pub(super) unsafe fn accept(&mut self) -> Result<Socket, Error> {
-        let closed = || Error::system("accept", io::Error::from_raw_os_error(libc::EBADF));
-        // SAFETY: as promised by the caller.
-        unsafe { self.endpoint() }.ok_or_else(closed)?.accept(Wait::FOREVER)
-    }
-
-    /// What listens; `None` when closed, by the library or by the program behind its back.
-    ///
-    /// # Safety
-    ///
-    /// As of [`accept`](Self::accept).
-    unsafe fn endpoint(&self) -> Option<&raw::Listener> {
-        // SAFETY: null, or what `of` boxed.
-        let endpoint = unsafe { self._endpoint.cast::<raw::Listener>().as_ref() };
-        endpoint.filter(|endpoint| endpoint.as_fd().as_raw_fd() == self.fd)
-    }
-
-    /// Gives the endpoint up.
-    ///
-    /// # Safety
-    ///
-    /// As of [`accept`](Self::accept).
-    unsafe fn close(&mut self) {
-        if self._endpoint.is_null() {
-            return;
-        }
-        // SAFETY: as promised by the caller.
-        let is_open = unsafe { self.endpoint() }.is_some();
-        // SAFETY: what `of` boxed, and nothing points to it any more.
-        let endpoint = unsafe { Box::from_raw(self._endpoint.cast::<raw::Listener>()) };
-        (self.fd, self._endpoint) = (-1, ptr::null_mut());
-        if !is_open {
-            endpoint.disown();
-        }
-    }
-}
-
 /// An abort that is set while `fd` is readable; none for a negative one.
 ///
 /// # Safety
@@ -372,7 +290,7 @@ abi! {
         config: *const nipc_uds_client_config_t,
         out: *mut nipc_uds_session_t,
     ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_CONNECT) {
-        listener::connect(run_dir, service_name, config, out)
+        super::listener::connect(run_dir, service_name, config, out)
     }
 
     fn nipc_uds_listen(
@@ -381,7 +299,7 @@ abi! {
         config: *const nipc_uds_server_config_t,
         out: *mut nipc_uds_listener_t,
     ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_SOCKET) {
-        listener::listen(run_dir, service_name, config, out)
+        super::listener::listen(run_dir, service_name, config, out)
     }
 
     fn nipc_uds_accept(
@@ -389,7 +307,7 @@ abi! {
         session_id: u64,
         out: *mut nipc_uds_session_t,
     ) -> nipc_uds_error_t, or(NIPC_UDS_ERR_ACCEPT) {
-        listener::accept(listener, session_id, out)
+        super::listener::accept(listener, session_id, out)
     }
 
     fn nipc_uds_send(
