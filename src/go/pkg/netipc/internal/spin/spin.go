@@ -67,10 +67,8 @@ const (
 	leastPart = 4
 	// Who was looking for as many messages as success did so with success.
 	success = 256
-	// quickLooks are made without asking the clock, which takes as long as several looks
-	// and, once there is a message, holds up the answer: so many that a prompt peer is
-	// never timed.
-	quickLooks = 48
+	// quickLooks are made without asking the clock.
+	quickLooks = 16
 	// A turn is how long it goes without a sleep, which costs a few hundredths of that.
 	// Whether it is over is asked once in so many messages.
 	turn         = 500 * time.Microsecond

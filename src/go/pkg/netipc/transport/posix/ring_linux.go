@@ -37,8 +37,14 @@ type ringEnd struct {
 	broken  error // how the peer broke the rules
 	// Made once so that waiting allocates nothing.
 	hasRecord, hasRoom func() bool
+	look               func() bool // for a record, some times
 	sleeper            sleeper
 }
+
+// looksAtOnce are what a spinner takes for one look: here one is so cheap that the clock,
+// which the spinner asks now and then, would take as long as several and hold up the answer
+// to a prompt peer.
+const looksAtOnce = 3
 
 // A sleeper is what a ringEnd sleeps for, step by step as its bell rings.
 type sleeper struct {
@@ -61,6 +67,15 @@ func newRingEnd(role Role, mem []byte, l ring.Lengths, b *bell, most time.Durati
 	e.hasRecord = func() bool {
 		e.found, e.broken = e.in.Open()
 		return e.found > 0 || e.broken != nil
+	}
+	e.look = func() bool {
+		for range looksAtOnce {
+			if e.hasRecord() {
+				return true
+			}
+			spin.Pause()
+		}
+		return false
 	}
 	e.hasRoom = func() bool {
 		var ok bool
@@ -110,7 +125,7 @@ func (e *ringEnd) Next(deadline time.Time) (uint32, error) {
 		return 0, carrier.ErrClosed
 	case e.stopped.Load():
 		return 0, ErrAborted
-	case !e.spinner.Look(e.hasRecord):
+	case !e.spinner.Look(e.look):
 		e.spinner.LieDown(time.Now())
 		if err := e.sleep(ring.Records, e.hasRecord, deadline); err != nil {
 			return 0, err
