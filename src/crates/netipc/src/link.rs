@@ -438,6 +438,19 @@ impl Session {
         }
     }
 
+    /// What a poller is to watch the session for so that it tells at once that there may be something,
+    /// though nobody said that this side sleeps.
+    pub(crate) fn call_again(&self) -> Interest {
+        match &self.link {
+            Link::Ring(ring) => {
+                ring.ring_own_bell();
+                // Without a bell: there is always room for a knock.
+                Interest::Writable
+            }
+            _ => Interest::Readable,
+        }
+    }
+
     /// Lets `poller`, which knows the socket by `token`, watch the session for one event more.
     pub(crate) fn rearm(
         &mut self,

@@ -6,7 +6,7 @@ mod common;
 use std::{
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc,
     },
     thread,
@@ -15,9 +15,15 @@ use std::{
 
 use common::{Dir, Running, carriers, client, increment_server, served};
 use netipc::{
-    ServerOptions, SessionOptions, Spin,
+    ServerOptions, SessionOptions, Spin, Wait,
     kinds::{Increment, increment},
+    proto::{Header, Service},
+    transport::{Carrier, Session},
 };
+
+fn wait() -> Wait<'static> {
+    Wait::at_most(common::PATIENCE)
+}
 
 /// More than both sides need to find out whether looking again pays.
 const MANY: u64 = 2_000;
@@ -93,6 +99,75 @@ fn a_slow_handler_delays_its_own_session_only() {
             }
             release.send(()).unwrap();
             assert_eq!(slow.join().unwrap(), 1);
+        });
+    }
+}
+
+/// Keeps requests in flight, so that there is always one more, until told to stop.
+fn flood(mut session: Session, answered: &AtomicU64, is_over: &AtomicBool) {
+    for id in 0.. {
+        let request = Header::request(Increment::METHOD, id, 8);
+        session.send(&request, &1u64.to_ne_bytes(), wait()).unwrap();
+        if session.in_flight() == 60 {
+            session.receive(wait()).unwrap();
+            answered.fetch_add(1, Relaxed);
+        }
+        if is_over.load(Relaxed) {
+            break;
+        }
+    }
+}
+
+/// Ends the floods, also if the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn a_slow_handler_does_not_delay_those_its_worker_served_before() {
+    for (carrier, session) in carriers().into_iter().filter(|(name, _)| *name != "shared memory") {
+        let dir = Dir::new();
+        let (entered, entries) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let released = Mutex::new(released);
+        let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
+            if *asked == 0 {
+                entered.send(()).unwrap();
+                released.lock().unwrap().recv().unwrap();
+            }
+            common::add_one(asked, reply)
+        };
+        let options = ServerOptions { workers: 2, ..served(&session) };
+        let _server = Running::<Increment>::start(&dir, "increment", options, handler);
+        let mut slow = client::<Increment>(&dir, "increment", &session);
+        let (answered, is_over) = ([const { AtomicU64::new(0) }; 2], AtomicBool::new(false));
+        thread::scope(|scope| {
+            let _over = Over(&is_over);
+            for answered in &answered {
+                let session = Session::connect(&dir, "increment", &session, wait()).unwrap();
+                assert_ne!(session.carrier(), Carrier::SharedMemory);
+                let is_over = &is_over;
+                scope.spawn(move || flood(session, answered, is_over));
+            }
+            let calls = scope.spawn(move || {
+                for _ in 0..20 {
+                    assert_eq!(slow.call(0).unwrap(), 1);
+                }
+            });
+            for _ in 0..20 {
+                entries.recv().unwrap();
+                let before = answered.each_ref().map(|answered| answered.load(Relaxed));
+                for (answered, before) in answered.iter().zip(before) {
+                    let what = format!("an answer beside a slow one, over {carrier}");
+                    common::await_that(&what, || answered.load(Relaxed) > before + 200);
+                }
+                release.send(()).unwrap();
+            }
+            calls.join().unwrap();
         });
     }
 }

@@ -216,6 +216,13 @@ impl RingEnd {
         }
     }
 
+    /// Tells whoever watches the own bell, if there is one, that there may be something.
+    pub(crate) fn ring_own_bell(&self) {
+        if let Bells::Events { own, .. } = &self.bells {
+            own.raise();
+        }
+    }
+
     /// Makes `poller` forget what it watches of this end, but for the socket.
     pub(crate) fn leave(&self, poller: &Poller) {
         if let Bells::Events { own, .. } = &self.bells {

@@ -58,7 +58,7 @@ impl Core {
         };
         // From here on it is as with a worker.
         if !(matches!(next, Next::LetGo) && conn.hold.release()) {
-            while self.serve(conn, &mut out) {}
+            self.serve(conn, &mut out);
         }
     }
 }

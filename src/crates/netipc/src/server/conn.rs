@@ -124,8 +124,6 @@ pub(super) enum After {
     Watch(Interest),
     /// Watch it no longer. Its thread ends it.
     Leave,
-    /// Serve it again when others had their turn.
-    Again,
     /// Give it a thread of its own.
     Thread(Box<Session>),
     /// Give it a thread of its own, as long as there is no other client.
@@ -326,7 +324,8 @@ impl Core {
                 break;
             }
         }
-        After::Again
+        // Whichever worker is free goes on with it, after others that wait.
+        After::Watch(open.session.call_again())
     }
 
     /// Answers requests over shared memory until the session ends.

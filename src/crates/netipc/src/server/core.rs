@@ -1,7 +1,7 @@
 //! What all clients of a server share: its endpoint, its workers, and how it ends.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -59,8 +59,6 @@ struct Life {
 
 /// What who served a client does next.
 pub(super) enum Next {
-    /// Serve it again when others had their turn.
-    Again,
     /// Let go of it.
     LetGo,
     /// Nothing: another thread has it now.
@@ -263,29 +261,19 @@ impl Core {
     /// says when that is.
     fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
         let mut out = Vec::new();
-        // Clients that had more to say than fits a turn. This worker still has them.
-        let mut again: VecDeque<Arc<Conn>> = VecDeque::new();
         while !self.is_stopping() {
-            let until = if again.is_empty() { due() } else { Some(Instant::now()) };
-            match self.poller.wait(until) {
+            match self.poller.wait(due()) {
                 Ok(Readiness::Ready { token: ENDPOINT, .. }) => self.accept(),
                 Ok(Readiness::Ready { token, hangup }) => {
                     let conn = lock(&self.conns).get(&token).cloned();
-                    if let Some(conn) = conn.filter(|conn| conn.claim(hangup))
-                        && self.serve(&conn, &mut out)
-                    {
-                        again.push_back(conn);
+                    if let Some(conn) = conn.filter(|conn| conn.claim(hangup)) {
+                        self.serve(&conn, &mut out);
                     }
                 }
                 Ok(Readiness::TimedOut) => self.expire(),
                 Ok(Readiness::Woken) => {}
                 // The kernel has no memory for the call just now.
                 Err(_) => thread::yield_now(),
-            }
-            if let Some(conn) = again.pop_front()
-                && self.serve(&conn, &mut out)
-            {
-                again.push_back(conn);
             }
         }
     }
@@ -360,16 +348,14 @@ impl Core {
         }
     }
 
-    /// Serves a client that this worker has, until it need not have it any more. Whether it still
-    /// has it, to serve it again when others had their turn.
-    pub(super) fn serve(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) -> bool {
+    /// Serves a client that this worker has, until it need not have it any more.
+    pub(super) fn serve(self: &Arc<Self>, conn: &Arc<Conn>, out: &mut Vec<u8>) {
         loop {
             let mut stage = lock(&conn.stage);
             let after = self.attend(conn, &mut stage, out);
             match self.see_to(conn, stage, after) {
-                Next::Again => return true,
-                Next::GivenAway => return false,
-                Next::LetGo if conn.hold.release() => return false,
+                Next::GivenAway => return,
+                Next::LetGo if conn.hold.release() => return,
                 Next::LetGo => {}
             }
         }
@@ -383,8 +369,6 @@ impl Core {
         after: After,
     ) -> Next {
         match after {
-            After::Again if !self.is_stopping() => return Next::Again,
-            After::Again => self.end(conn, stage),
             After::Watch(interest) => self.watch(conn, stage, interest),
             After::Alone => {
                 if self.give_own_thread(conn, stage) {
