@@ -216,7 +216,10 @@ static void messages_larger_than_the_rings_pass_in_parts(void)
                 CHECK(memcmp(buf, &got, 32) == 0);
             else
                 CHECK(payload == pair.client.recv_buf);
-            CHECK_EQ(payload == buf + 32, in_buf && sizes[i] <= 8216);
+            if (sizes[i] <= 24) /* with its envelope in one line of the cache */
+                CHECK_EQ(payload == buf + 32, in_buf);
+            if (sizes[i] == MOST)
+                CHECK(payload == pair.client.recv_buf);
         }
     }
     nipc_uds_close_session(&pair.client);
@@ -325,7 +328,7 @@ static void nothing_waits_in_a_loop_whatever_has_no_room(void)
             turns++;
         }
         CHECK_EQ(sent, NIPC_UDS_OK);
-        CHECK(turns > 3);
+        CHECK(turns > 1);
         CHECK(len == MOST && memcmp(payload, message, len) == 0 && got.message_id == 1);
         CHECK(payload == pair.server.recv_buf);
         CHECK_EQ(nipc_uds_try_send(&pair.client, &other, "x", 1), NIPC_UDS_OK);
