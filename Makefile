@@ -8,7 +8,7 @@ BUILD ?= build
 
 WINDOWS ?= /opt/netipc-windows
 
-.PHONY: help demo test test-rust test-c test-go test-windows test-windows-rust test-windows-c test-windows-go test-cross test-msrv test-interop interop interop-windows interop-peers bench bench-peers clean rust-toolchain c-compiler c-toolchain
+.PHONY: help demo test test-rust test-c test-go test-windows test-windows-rust test-windows-c test-windows-go test-cross test-msrv test-loom test-interop interop interop-windows interop-peers bench bench-peers clean rust-toolchain c-compiler c-toolchain
 
 help:
 	@echo 'make demo       watch a provider serve the cgroups of this machine'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  all that as Windows programs, under Wine; also -rust, -c and -go'
 	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
+	@echo 'make test-loom     lanes, rings and holds under every order of their atomics'
 	@echo 'make test-msrv     compile with the oldest Rust that is promised'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make interop-windows  the same with programs for Windows, under Wine'
@@ -63,6 +64,10 @@ test-windows-rust: rust-toolchain
 test-msrv:
 	rustup toolchain install --profile minimal 1.88.0
 	rustup run 1.88.0 cargo check --workspace --all-targets
+
+# Every order in which two threads may run and see each other's writes: takes minutes.
+test-loom: rust-toolchain
+	RUSTFLAGS='--cfg loom' $(CARGO) test --release -p netipc --test loom
 
 # Wide and narrow words: all tests on i686, whose programs run by themselves; on aarch64, emulated,
 # those that neither start themselves again nor ask the emulator for more than it has. On systems
