@@ -138,7 +138,10 @@ pub(super) enum Served {
     /// By a worker, which others wait for.
     ByWorker,
     /// By one of its own, as long as there is no other client.
-    Alone { since: Instant },
+    Alone {
+        /// When it began. A wait without a deadline needs no better time.
+        since: Instant,
+    },
 }
 
 /// The longest response there is room for, whatever was agreed on: as many bytes as can be reserved by
