@@ -51,11 +51,6 @@ impl<'a> Wait<'a> {
         Wait { deadline, ..self }
     }
 
-    /// The same wait, which nobody can call off.
-    pub(crate) fn without_abort(self) -> Wait<'static> {
-        Wait { deadline: self.deadline, abort: None }
-    }
-
     /// When the wait ends by itself.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline

@@ -66,7 +66,7 @@ impl Watch {
     pub(crate) fn wait_in(&self, socket: &Arc<Socket>, wait: Wait<'_>) -> Result<()> {
         let blocked = wait.abort().and_then(|abort| Blocked::enter(socket, abort));
         let Some(blocked) = blocked else { return self.wait(wait) };
-        let woken = self.wait(wait.without_abort());
+        let woken = self.wait(wait.deadline().map_or(Wait::FOREVER, Wait::until));
         match blocked.was_aborted() {
             true => Err(ErrorKind::Aborted.into()),
             false => woken,
