@@ -273,6 +273,9 @@ impl Session {
 
     /// Waits for a message and returns its envelope; [`payload`](Self::payload) has the rest.
     ///
+    /// It sleeps until there is one. Over the shared memory of Netdata plugin-ipc, where a sleeper is
+    /// not told that its peer died, it looks for that every 20 ms.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Disconnected`], [`ErrorKind::TimedOut`], [`ErrorKind::Aborted`];
