@@ -1,23 +1,21 @@
-//! What all clients of a server share: its endpoint, its workers, and how it ends.
+//! What all clients of a server share, its endpoint first, and what its workers do for them.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
-        },
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
     Respond, ServerOptions,
     clock::Clock,
     conn::{After, Conn, Learned, Stage},
+    life::Life,
     permits::Permits,
 };
 use crate::{
@@ -37,24 +35,12 @@ pub(super) struct Core {
     pub(super) permits: Permits,
     endpoint: Mutex<Option<Arc<Endpoint>>>,
     pub(super) poller: Poller,
-    stopping: AtomicBool,
-    /// Set soon after `stopping`: ends the waits of the threads of clients that are alone.
+    pub(super) life: Life,
+    /// Set soon after the server is stopped: ends the waits of the threads of clients that are alone.
     pub(super) stopped: Abort,
     tokens: AtomicU64,
-    clock: Clock,
+    pub(super) clock: Clock,
     conns: Mutex<HashMap<u64, Arc<Conn>>>,
-    life: Mutex<Life>,
-    ended: Condvar,
-}
-
-/// What threads there are. Those of sessions end with their entry in `conns`.
-#[derive(Debug, Default)]
-struct Life {
-    ran: bool,
-    running: bool,
-    workers: usize,
-    /// Whoever is still busy is not waited for.
-    abandoned: bool,
 }
 
 /// What who served a client does next.
@@ -70,12 +56,6 @@ const ENDPOINT: u64 = 0;
 
 /// At once, before others get their turn.
 const ACCEPTS_IN_A_ROW: usize = 32;
-
-/// How long what is left of a server that was stopped gets before it has to end elsewhere.
-const QUICK_END: Duration = Duration::from_millis(50);
-
-/// How long a session that was cut off may take to end.
-const LAST_GRACE: Duration = Duration::from_millis(900);
 
 impl Core {
     pub(super) fn bind(
@@ -105,140 +85,16 @@ impl Core {
             responder,
             endpoint: Mutex::new(Some(Arc::new(endpoint))),
             poller,
-            stopping: AtomicBool::new(false),
+            life: Life::default(),
             stopped: Abort::new(),
             tokens: AtomicU64::new(ENDPOINT + 1),
             clock,
             conns: Mutex::default(),
-            life: Mutex::default(),
-            ended: Condvar::new(),
         })
     }
 
-    /// Serves until the server has ended.
-    pub(super) fn run(core: &Arc<Core>) {
-        if Core::start(core) {
-            core.finish(None);
-        }
-    }
-
-    /// Serves until the server is stopped; what is being handled then ends in a thread of its own.
-    pub(super) fn run_until_stopped(core: &Arc<Core>) {
-        if !Core::start(core) {
-            return;
-        }
-        if core.finish(Some(Instant::now() + QUICK_END)) {
-            return;
-        }
-        let rest = Arc::clone(core);
-        let spawned = thread::Builder::new().name("netipc-end".into()).spawn(move || {
-            rest.finish(None);
-        });
-        if spawned.is_err() {
-            core.finish(None);
-        }
-    }
-
-    /// Lets the workers begin, once, unless the server was stopped before.
-    fn start(core: &Arc<Core>) -> bool {
-        {
-            let mut life = lock(&core.life);
-            if life.ran || core.is_stopping() {
-                return false;
-            }
-            (life.ran, life.running) = (true, true);
-        }
-        for number in 0..core.options.workers.max(1) {
-            lock(&core.life).workers += 1;
-            let worker = Arc::clone(core);
-            let spawned =
-                thread::Builder::new().name(format!("netipc-{number}")).spawn(move || {
-                    worker.work(|| None);
-                    worker.leave();
-                });
-            if spawned.is_err() {
-                // Fewer workers serve as well, and without any other one this thread does.
-                if number == 0 {
-                    core.work(|| core.clock.next());
-                }
-                core.leave();
-                break;
-            }
-        }
-        // This thread watches the clock, because all workers may be busy when something is due.
-        while core.clock.wait() {
-            core.expire();
-        }
-        core.stopped.set();
-        for conn in core.all() {
-            conn.ring();
-        }
-        true
-    }
-
-    /// Waits for the workers and then for the sessions that are left, until `until`, and ends the
-    /// server. Whether it has ended.
-    fn finish(&self, until: Option<Instant>) -> bool {
-        if !self.await_life(until, |life| life.workers == 0 || life.abandoned) {
-            return false;
-        }
-        self.dismiss_idle();
-        if !self.await_life(until, |life| lock(&self.conns).is_empty() || life.abandoned) {
-            return false;
-        }
-        self.close();
-        lock(&self.life).running = false;
-        self.ended.notify_all();
-        true
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        // Pairs with the Release in `stop`.
-        self.stopping.load(Acquire)
-    }
-
-    /// Takes no lock and no memory, so that a signal handler may do it: the rest is done by the
-    /// thread that this wakes, in `start`.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Release);
-        self.poller.wake();
-        self.clock.stop();
-    }
-
-    pub(super) fn drain(&self, timeout: Duration) -> bool {
-        self.stop();
-        if self.await_end(timeout) {
-            return true;
-        }
-        for conn in self.all() {
-            conn.cut_off();
-        }
-        if !self.await_end(LAST_GRACE) {
-            lock(&self.life).abandoned = true;
-            self.announce();
-        }
-        false
-    }
-
-    /// Waits until the server has ended. Whether it has.
-    fn await_end(&self, timeout: Duration) -> bool {
-        self.await_life(Some(Instant::now() + timeout), |life| !life.running)
-    }
-
-    /// Waits for something to be true, until `until`. Whether it is.
-    fn await_life(&self, until: Option<Instant>, is_so: impl Fn(&Life) -> bool) -> bool {
-        let mut life = lock(&self.life);
-        while !is_so(&life) {
-            life = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => wait(&self.ended, life),
-                Some(left) if left.is_zero() => return false,
-                Some(left) => {
-                    let waited = self.ended.wait_timeout(life, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        true
+    pub(super) fn all(&self) -> Vec<Arc<Conn>> {
+        lock(&self.conns).values().cloned().collect()
     }
 
     pub(super) fn sessions(&self) -> usize {
@@ -259,7 +115,7 @@ impl Core {
 
     /// Serves whoever has something to say, until the server stops. Who is also to do what is due
     /// says when that is.
-    fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
+    pub(super) fn work(self: &Arc<Self>, due: impl Fn() -> Option<Instant>) {
         let mut out = Vec::new();
         while !self.is_stopping() {
             match self.poller.wait(due()) {
@@ -278,14 +134,8 @@ impl Core {
         }
     }
 
-    /// A worker less.
-    fn leave(&self) {
-        lock(&self.life).workers -= 1;
-        self.announce();
-    }
-
     /// Does what is due by now.
-    fn expire(self: &Arc<Self>) {
+    pub(super) fn expire(self: &Arc<Self>) {
         let overdue = self.clock.take_overdue(Instant::now());
         for token in overdue.greetings {
             let Some(conn) = lock(&self.conns).get(&token).cloned() else { continue };
@@ -434,7 +284,7 @@ impl Core {
     }
 
     /// Forgets a client, and hangs up on it.
-    fn end(&self, conn: &Conn, mut stage: MutexGuard<'_, Stage>) {
+    pub(super) fn end(&self, conn: &Conn, mut stage: MutexGuard<'_, Stage>) {
         if let Stage::Open(open) = &*stage {
             open.leave(&self.poller);
         }
@@ -453,35 +303,9 @@ impl Core {
             self.announce();
         }
     }
-
-    /// Forgets those clients that nobody serves just now.
-    fn dismiss_idle(&self) {
-        for conn in self.all() {
-            if let Ok(stage) = conn.stage.try_lock()
-                && !matches!(*stage, Stage::Shared)
-            {
-                self.end(&conn, stage);
-            }
-        }
-    }
-
-    fn all(&self) -> Vec<Arc<Conn>> {
-        lock(&self.conns).values().cloned().collect()
-    }
-
-    /// Tells whoever waits for the end to look again.
-    fn announce(&self) {
-        // With the lock, so that it does not come between a last look and the sleep.
-        let _life = lock(&self.life);
-        self.ended.notify_all();
-    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Handlers run with none of these held, so a panic leaves what they guard whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn wait<'a>(condvar: &Condvar, life: MutexGuard<'a, Life>) -> MutexGuard<'a, Life> {
-    condvar.wait(life).unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,7 @@ mod clock;
 mod conn;
 mod core;
 mod hold;
+mod life;
 mod permits;
 
 use std::{
