@@ -16,7 +16,7 @@ help:
 	@echo 'make test-c     the C tests alone; make test-go: the Go tests alone'
 	@echo 'make test-windows  all that as Windows programs, under Wine; also -rust, -c and -go'
 	@echo 'make test-cross    the Rust tests as 32-bit programs, and on an emulated ARM'
-	@echo 'make test-loom     lanes, rings and holds under every order of their atomics'
+	@echo 'make test-loom     lanes, rings, holds and permits under every order of their atomics'
 	@echo 'make test-msrv     compile with the oldest Rust that is promised'
 	@echo 'make interop    run every pair of Rust, C and Go programs against each other'
 	@echo 'make interop-windows  the same with programs for Windows, under Wine'

@@ -1,4 +1,4 @@
-//! Lanes, rings and who has a client, under every order in which two threads may run and see each other's writes.
+//! Lanes, rings, who has a client and who may handle a request, under every order in which two threads may run and see each other's writes.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" cargo test --release -p netipc --test loom
@@ -11,7 +11,7 @@
 /// What they find as the atomics of their crate.
 mod atomic {
     pub(crate) use loom::sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering, fence},
     };
 }
@@ -24,6 +24,11 @@ mod hold_model;
 #[path = "../src/shm/lane.rs"]
 #[allow(dead_code)]
 mod lane;
+#[path = "../src/server/permits.rs"]
+#[allow(dead_code)]
+mod permits;
+#[path = "loom/permits.rs"]
+mod permits_model;
 #[path = "../src/shm/ring.rs"]
 #[allow(dead_code)]
 mod ring;
@@ -32,13 +37,9 @@ mod ring_model;
 
 use std::time::Instant;
 
-use loom::{
-    cell::UnsafeCell,
-    sync::{Condvar, Mutex, atomic::Ordering::Relaxed},
-    thread,
-};
+use loom::{cell::UnsafeCell, sync::atomic::Ordering::Relaxed, thread};
 
-use atomic::{Arc, AtomicU32, AtomicU64};
+use atomic::{Arc, AtomicU32, AtomicU64, Condvar, Mutex};
 use lane::{Armed, Reader, Slot, Taken, Wakeup, Writer};
 
 const CAPACITY: usize = 2;

@@ -80,7 +80,7 @@ impl Core {
         Ok(Core {
             host: Host::new(dir, service, Awaited::Together),
             learned: Learned::new(options.session.response_limit()),
-            permits: Permits::new(options.workers.max(1)),
+            permits: Permits::new(u32::try_from(options.workers).unwrap_or(u32::MAX).max(1)),
             options,
             responder,
             endpoint: Mutex::new(Some(Arc::new(endpoint))),

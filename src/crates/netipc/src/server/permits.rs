@@ -1,15 +1,18 @@
 //! How many requests may be handled at once.
 
-use std::sync::{
-    Condvar, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::sync::PoisonError;
+
+use super::atomic::{
+    AtomicU64, Condvar, Mutex,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 /// A number of permits. Taking one that is free takes no lock.
 #[derive(Debug)]
 pub(super) struct Permits {
-    free: AtomicUsize,
-    waiting: AtomicUsize,
+    /// How many are free, and in units of `WAITER` how many wait. In one word, so that of one who
+    /// frees and one who is about to wait, the later sees what the earlier did.
+    state: AtomicU64,
     lock: Mutex<()>,
     freed: Condvar,
 }
@@ -17,40 +20,39 @@ pub(super) struct Permits {
 /// Gives its permit back when dropped.
 pub(super) struct Permit<'a>(&'a Permits);
 
+/// One who waits.
+const WAITER: u64 = 1 << 32;
+
 impl Permits {
-    pub(super) fn new(free: usize) -> Self {
-        Permits {
-            free: AtomicUsize::new(free),
-            waiting: AtomicUsize::new(0),
-            lock: Mutex::new(()),
-            freed: Condvar::new(),
-        }
+    pub(super) fn new(free: u32) -> Self {
+        Permits { state: AtomicU64::new(free.into()), lock: Mutex::new(()), freed: Condvar::new() }
     }
 
     /// Waits for a permit.
     pub(super) fn take(&self) -> Permit<'_> {
         if !self.try_take() {
             let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-            // Announced before the last look, while the other side frees before it asks who waits:
-            // one of the two sees the other, since both are sequentially consistent.
-            self.waiting.fetch_add(1, SeqCst);
+            // Announced before the last look: what is freed earlier is seen by that, and who frees
+            // later sees the announcement.
+            self.state.fetch_add(WAITER, Relaxed);
             while !self.try_take() {
                 guard = self.freed.wait(guard).unwrap_or_else(PoisonError::into_inner);
             }
-            self.waiting.fetch_sub(1, SeqCst);
+            self.state.fetch_sub(WAITER, Relaxed);
         }
         Permit(self)
     }
 
     fn try_take(&self) -> bool {
-        self.free.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1)).is_ok()
+        let one_less = |state| if state % WAITER == 0 { None } else { Some(state - 1) };
+        // Pairs with the Release in `drop`: who has a permit sees what was done with it before.
+        self.state.fetch_update(Acquire, Relaxed, one_less).is_ok()
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.free.fetch_add(1, SeqCst);
-        if self.0.waiting.load(SeqCst) > 0 {
+        if self.0.state.fetch_add(1, Release) >= WAITER {
             // With the lock, so that it does not come between the last look and the sleep.
             let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.0.freed.notify_one();
@@ -58,9 +60,12 @@ impl Drop for Permit<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
-    use std::{sync::atomic::AtomicUsize, thread};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        thread,
+    };
 
     use super::*;
 
@@ -84,6 +89,6 @@ mod tests {
         });
         assert_eq!(taken.into_inner(), 12_000);
         assert!(most.into_inner() <= 2);
-        assert_eq!(permits.free.load(SeqCst), 2);
+        assert_eq!(permits.state.load(SeqCst), 2);
     }
 }

@@ -1,7 +1,7 @@
-//! The atomics of lanes, rings and holds, from one place: their model checks (`tests/loom.rs`) put
-//! others here.
+//! The atomics of lanes, rings, holds and permits, and the lock of the latter, from one place: their
+//! model checks (`tests/loom.rs`) put others here.
 
 pub(crate) use std::sync::{
-    Arc,
+    Arc, Condvar, Mutex,
     atomic::{AtomicU32, AtomicU64, Ordering, fence},
 };
