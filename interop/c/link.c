@@ -100,7 +100,7 @@ bool link_accept(struct link *link, const struct meeting *meeting, nipc_transpor
 {
     const uint64_t id = 1;
     memset(link, 0, sizeof *link);
-    link->in_region = meeting->transport == REGION;
+    link->in_region = meeting->transport == OVER_REGION;
     /* A client that is accepted may look for the shared memory at once. */
     if (link->in_region && !region_create(meeting, id, NIPC_HEADER_LEN + LINK_MOST, &link->shm))
         return fail("shared memory: %s", nipc_last_error());
@@ -128,7 +128,7 @@ bool link_connect(struct link *link, const struct meeting *meeting)
     if (transport_of(link->session.selected_profile) != meeting->transport ||
         link->session.packet_size != PACKET)
         return fail("another transport or packet size was agreed on");
-    if (meeting->transport == REGION) {
+    if (meeting->transport == OVER_REGION) {
         if (!region_attach(meeting, &link->session, &link->shm))
             return fail("%s", nipc_last_error());
         link->in_region = true;

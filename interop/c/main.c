@@ -70,9 +70,9 @@ uint32_t profiles(const struct meeting *meeting)
     uint32_t shared = NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_FUTEX;
 #endif
     switch (meeting->transport) {
-    case REGION:
+    case OVER_REGION:
         return NIPC_PROFILE_BASELINE | shared;
-    case RINGS:
+    case OVER_RINGS:
         return NIPC_PROFILE_BASELINE | shared | NIPC_PROFILE_RING;
     default:
         return NIPC_PROFILE_BASELINE;
@@ -83,11 +83,11 @@ enum transport transport_of(uint32_t selected_profile)
 {
     switch (selected_profile) {
     case NIPC_PROFILE_BASELINE:
-        return SOCKET;
+        return OVER_SOCKET;
     case NIPC_PROFILE_RING:
-        return RINGS;
+        return OVER_RINGS;
     default:
-        return REGION;
+        return OVER_REGION;
     }
 }
 
@@ -103,9 +103,9 @@ bool connected(nipc_client_ctx_t *client, const struct meeting *meeting)
         return fail("no session: %s", nipc_last_error());
     /* Where shared memory cannot be had the socket is what is wanted. */
     bool falls_back = strcmp(meeting->scenario, "fallback") == 0;
-    enum transport wanted = falls_back ? SOCKET : meeting->transport;
+    enum transport wanted = falls_back ? OVER_SOCKET : meeting->transport;
     if (transport_of(client->session.selected_profile) != wanted ||
-        (client->shm != NULL) != (wanted == REGION))
+        (client->shm != NULL) != (wanted == OVER_REGION))
         return fail("the session is over another transport");
     return true;
 }
@@ -153,10 +153,10 @@ static bool read_word(const char *word, struct meeting *meeting)
     }
     if (IS("transport")) {
         if (strcmp(value, "shm") == 0)
-            meeting->transport = REGION;
+            meeting->transport = OVER_REGION;
 #ifndef _WIN32 /* which has no rings */
         else if (strcmp(value, "ring") == 0)
-            meeting->transport = RINGS;
+            meeting->transport = OVER_RINGS;
 #endif
         else
             return strcmp(value, "socket") == 0;

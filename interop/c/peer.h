@@ -14,7 +14,7 @@
 #define INTEROP_LABELS 3u    /* the most labels of an answer */
 
 /* What carries messages: the socket or pipe, a region of shared memory, or rings. */
-enum transport { SOCKET, REGION, RINGS };
+enum transport { OVER_SOCKET, OVER_REGION, OVER_RINGS };
 
 /* Where two peers meet, and what for. */
 struct meeting {

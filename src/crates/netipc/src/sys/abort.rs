@@ -29,7 +29,6 @@ use super::imp::{Signal, Socket, Waitable, is_signalled};
 #[derive(Clone, Default)]
 pub struct Abort(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     set: AtomicBool,
     /// Made when somebody first waits, so that an abort nobody waits on costs nothing.
@@ -39,6 +38,19 @@ struct Shared {
     blocked: Mutex<Vec<Arc<Socket>>>,
     /// Something of somebody else's that sets this abort by being signalled.
     watched: Option<Waitable>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            set: AtomicBool::new(false),
+            signal: OnceLock::new(),
+            // With room from the start: mostly there is one, and it may come late to a session that
+            // has long been used.
+            blocked: Mutex::new(Vec::with_capacity(1)),
+            watched: None,
+        }
+    }
 }
 
 impl Abort {
