@@ -51,30 +51,17 @@ impl Host {
     /// Why there is no session. The client was told, where the protocol says so.
     pub(crate) fn greet(&self, socket: &Arc<Socket>, mut terms: Terms) -> Result<Option<Session>> {
         let Some(packet) = receive_short(socket)? else { return Ok(None) };
-        let context = || String::from("agree with a client");
         loop {
-            let (session, handover) = match Hello::from_packet(&packet)
-                .and_then(|hello| self.agree(socket, &hello, terms))
-            {
-                Ok(agreed) => agreed,
-                Err(refusal) => {
-                    if let Some(packet) = refusal.packet() {
-                        // It is hung up on anyway: whether it gets to know why is up to it.
-                        let _ = socket.send(&packet, &[]);
-                    }
-                    return Err(refused(refusal, context()));
-                }
-            };
-            return match reply(socket, session.agreement(), handover.as_ref()) {
-                Ok(true) => Ok(Some(session)),
-                Ok(false) => Err(Error::new(ErrorKind::Disconnected, context())),
+            let agreed =
+                Hello::from_packet(&packet).and_then(|hello| self.agree(socket, &hello, terms));
+            let (session, handover) = agreed.map_err(|refusal| refuse(socket, refusal))?;
+            match reply(socket, session.agreement(), handover.as_ref()) {
+                Ok(true) => return Ok(Some(session)),
+                Ok(false) => return Err(Error::new(ErrorKind::Disconnected, AGREE)),
                 // This user has too many descriptors under way, perhaps to clients that take none.
-                Err(_) if handover.is_some() => {
-                    terms.supported_profiles &= !profile::RING;
-                    continue;
-                }
-                Err(cause) => Err(Error::system(context(), cause)),
-            };
+                Err(_) if handover.is_some() => terms.supported_profiles &= !profile::RING,
+                Err(cause) => return Err(Error::system(AGREE, cause)),
+            }
         }
     }
 
@@ -253,8 +240,20 @@ fn short(received: io::Result<Option<Packet>>, bytes: &[u8]) -> Result<Option<Ve
     }
 }
 
+/// What a server was about when it found no session for a client.
+const AGREE: &str = "agree with a client";
+
+/// Tells a client why there is no session, where the protocol says so. The failure for the server.
+pub(crate) fn refuse(socket: &Socket, refusal: Refusal) -> Error {
+    if let Some(packet) = refusal.packet() {
+        // It is hung up on anyway: whether it gets to know why is up to it.
+        let _ = socket.send(&packet, &[]);
+    }
+    refused(refusal, AGREE.into())
+}
+
 /// A refusal as the failure of what `context` says.
-pub(crate) fn refused(refusal: Refusal, context: String) -> Error {
+fn refused(refusal: Refusal, context: String) -> Error {
     let kind = match refusal {
         Refusal::Malformed(_) | Refusal::BadHello(_) | Refusal::Unexpected => ErrorKind::Protocol,
         Refusal::BadGrant(_) => ErrorKind::Protocol,

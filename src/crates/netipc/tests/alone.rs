@@ -7,7 +7,7 @@ mod common;
 use std::{
     fs,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
         mpsc,
     },
@@ -59,20 +59,9 @@ fn tell_the_thread(_: &u64, reply: &mut Number<'_>) -> Result<(), Declined> {
     Ok(())
 }
 
-/// Answers as ever, but the largest answer only when it is released. Tells whether the thread that is
-/// held serves one client.
+/// Holds the request for the largest answer, and tells whether the thread at it serves one client.
 fn held() -> (impl Handler<Increment>, mpsc::Receiver<bool>, mpsc::Sender<()>) {
-    let (entered, entries) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let released = Mutex::new(released);
-    let handler = move |asked: &u64, reply: &mut Number<'_>| {
-        if *asked == u64::MAX - 1 {
-            entered.send(is_own_thread()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-        }
-        common::add_one(asked, reply)
-    };
-    (handler, entries, release)
+    common::held(|asked| asked == u64::MAX - 1, is_own_thread)
 }
 
 #[test]

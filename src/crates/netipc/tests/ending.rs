@@ -5,7 +5,7 @@
 mod common;
 
 use std::{
-    sync::{Arc, Barrier, Mutex, mpsc},
+    sync::{Arc, Barrier, mpsc},
     thread,
     time::Duration,
 };
@@ -82,15 +82,8 @@ fn a_silent_connector_is_hung_up_on_in_the_end() {
 #[test]
 fn a_silent_connector_is_hung_up_on_while_every_worker_is_busy() {
     let dir = Dir::new();
-    let (entered, entries) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let released = Mutex::new(released);
+    let (handler, entries, release) = common::held(|_| true, || ());
     let options = ServerOptions { workers: 1, ..ServerOptions::default() };
-    let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
-        entered.send(()).unwrap();
-        released.lock().unwrap().recv().unwrap();
-        common::add_one(asked, reply)
-    };
     let server = Running::<Increment>::start(&dir, "increment", options, handler);
     let silent = Peer::connect(&dir, "increment");
     await_that("the silent one's turn", || server.server.sessions() == 1);

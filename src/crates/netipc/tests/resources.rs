@@ -4,11 +4,7 @@
 
 mod common;
 
-use std::{
-    os::unix::fs::MetadataExt,
-    sync::{Mutex, mpsc},
-    time::Duration,
-};
+use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use common::{
     Dir, Running, carriers, client, increment_server,
@@ -17,7 +13,7 @@ use common::{
 };
 use netipc::{
     ErrorKind, ServerOptions, SessionOptions,
-    kinds::{CgroupsSnapshot, Increment, increment},
+    kinds::{CgroupsSnapshot, Increment},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -153,14 +149,7 @@ fn a_client_that_leaves_while_its_request_is_handled_costs_no_time() {
     }
     for (carrier, session) in carriers() {
         let dir = Dir::new();
-        let (entered, entries) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        let released = Mutex::new(released);
-        let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
-            entered.send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            common::add_one(asked, reply)
-        };
+        let (handler, entries, release) = common::held(|_| true, || ());
         let before = process::threads();
         let options = ServerOptions { workers: 2, ..served(&session) };
         let server = Running::<Increment>::start(&dir, "increment", options, handler);

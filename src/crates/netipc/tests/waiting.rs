@@ -4,19 +4,15 @@
 mod common;
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        mpsc,
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
-use common::{Dir, Running, carriers, client, increment_server, served};
+use common::{Dir, Running, carriers, client, held, increment_server, served};
 use netipc::{
     ServerOptions, SessionOptions, Spin, Wait,
-    kinds::{Increment, increment},
+    kinds::Increment,
     proto::{Header, Service},
     transport::{Carrier, Session},
 };
@@ -74,16 +70,7 @@ fn a_client_that_never_pauses_does_not_keep_the_only_worker_from_others() {
 fn a_slow_handler_delays_its_own_session_only() {
     for (carrier, session) in carriers() {
         let dir = Dir::new();
-        let (entered, entries) = mpsc::channel();
-        let (release, released) = mpsc::channel();
-        let released = Mutex::new(released);
-        let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
-            if *asked == 0 {
-                entered.send(()).unwrap();
-                released.lock().unwrap().recv().unwrap();
-            }
-            common::add_one(asked, reply)
-        };
+        let (handler, entries, release) = held(|asked| asked == 0, || ());
         let options = ServerOptions { workers: 2, ..served(&session) };
         let _server = Running::<Increment>::start(&dir, "increment", options, handler);
         let mut slow = client::<Increment>(&dir, "increment", &session);
@@ -131,16 +118,7 @@ impl Drop for Over<'_> {
 fn a_slow_handler_does_not_delay_those_its_worker_served_before() {
     for (carrier, session) in carriers().into_iter().filter(|(name, _)| *name != "shared memory") {
         let dir = Dir::new();
-        let (entered, entries) = mpsc::channel();
-        let (release, released) = mpsc::channel();
-        let released = Mutex::new(released);
-        let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
-            if *asked == 0 {
-                entered.send(()).unwrap();
-                released.lock().unwrap().recv().unwrap();
-            }
-            common::add_one(asked, reply)
-        };
+        let (handler, entries, release) = held(|asked| asked == 0, || ());
         let options = ServerOptions { workers: 2, ..served(&session) };
         let _server = Running::<Increment>::start(&dir, "increment", options, handler);
         let mut slow = client::<Increment>(&dir, "increment", &session);

@@ -9,7 +9,7 @@ use super::{Packet, Socket};
 use crate::{
     endpoint::socket_path,
     error::{Error, ErrorKind, Result},
-    greeting::{Agreed, HANDSHAKE, connect, receive_short, refused, reply},
+    greeting::{Agreed, HANDSHAKE, connect, receive_short, refuse, reply},
     link::{Awaited, RingEnd, push},
     options::SessionOptions,
     spin::Spinner,
@@ -81,7 +81,6 @@ impl Link {
         wait: Wait<'_>,
     ) -> Result<(Link, Agreement)> {
         let wait = wait.capped(HANDSHAKE);
-        let context = || String::from("agree with a client");
         let packet = loop {
             if let Some(packet) = receive_short(&socket.0)? {
                 break packet;
@@ -92,13 +91,7 @@ impl Link {
         loop {
             let agreed =
                 Hello::from_packet(&packet).and_then(|hello| terms.agree(&hello, session_id));
-            let agreement = agreed.map_err(|refusal| {
-                if let Some(packet) = refusal.packet() {
-                    // It is hung up on anyway: whether it gets to know why is up to it.
-                    let _ = socket.0.send(&packet, &[]);
-                }
-                refused(refusal, context())
-            })?;
+            let agreement = agreed.map_err(|refusal| refuse(&socket.0, refusal))?;
             let (ring, handover) = match agreement.uses_rings() {
                 true => match RingEnd::create(&socket.0, &agreement, Awaited::Alone) {
                     Ok((ring, handover)) => (Some(ring), Some(handover)),

@@ -11,7 +11,11 @@ pub mod ring;
 use std::{
     ops::Deref,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -146,6 +150,25 @@ pub fn client<S: Service>(dir: &Path, service: &str, session: &SessionOptions) -
 pub fn add_one(asked: &u64, reply: &mut increment::Number<'_>) -> Result<(), Declined> {
     reply.value = asked.checked_add(1).ok_or(Declined::Failed)?;
     Ok(())
+}
+
+/// Answers as ever, but what `is_held` only when it is released. Tells of each of those when it is at
+/// it what `tell` says in its thread.
+pub fn held<T: Send + 'static>(
+    is_held: fn(u64) -> bool,
+    tell: fn() -> T,
+) -> (impl Handler<Increment>, mpsc::Receiver<T>, mpsc::Sender<()>) {
+    let (entered, entries) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let handler = move |asked: &u64, reply: &mut increment::Number<'_>| {
+        if is_held(*asked) {
+            entered.send(tell()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+        }
+        add_one(asked, reply)
+    };
+    (handler, entries, release)
 }
 
 pub fn increment_server(dir: &Path, options: ServerOptions) -> Running<Increment> {
